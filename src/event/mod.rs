@@ -1,0 +1,21 @@
+//! The vocabulary of the pipeline: what a payload, an event, an outcome and a micro-batch are.
+//!
+//! Pure data: no I/O, no threads, no async. Every stage speaks these types and no stage knows another.
+
+pub mod chunk;
+pub mod columns;
+pub mod json;
+pub mod model;
+pub mod naming;
+pub mod offset;
+pub mod outcome;
+pub mod payload;
+pub mod rows;
+pub mod schema_key;
+
+pub use chunk::{BatchPlanner, Chunk, EnrichedBatch, Flow, Tally};
+pub use model::{Cell, Event, SelfDescribing};
+pub use offset::{BatchId, Boundary, EventAddr, Offset, OffsetRange};
+pub use outcome::{BadRowKind, Cause, Failure, Outcome, Processed};
+pub use payload::Payload;
+pub use schema_key::SchemaKey;

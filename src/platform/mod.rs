@@ -1,0 +1,8 @@
+//! Ground that every other folder stands on: the file system, the clock, units and crash points.
+//!
+//! What the program asks of the machine goes through here, so that a test can replace it: a file system that forgets what
+//! was not fsynced, a clock that does not move by itself. Nothing here knows what an event is.
+
+pub mod clock;
+pub mod failpoint;
+pub mod units;
