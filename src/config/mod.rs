@@ -1,0 +1,123 @@
+//! The configuration: built-in defaults, one optional file, environment variables on top.
+//!
+//! Every box owns the type of its own section; this folder puts them together, finds the line of a mistake and knows where
+//! each effective value came from. `config.toml` at the root of the repository is the complete, commented default.
+
+mod load;
+mod origin;
+
+pub use load::{ConfigError, Loaded, load};
+pub use origin::{Origin, effective};
+
+use crate::view::ViewDef;
+use crate::{batch, collector, dedupe, enrich, journal, schema, serving, speed, telemetry};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Everything that can be configured. Unknown keys are errors.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Folder for the journal, the lake (unless elsewhere), the warehouse file and working state.
+    pub data_dir: PathBuf,
+    /// Which parts run in this process. All of them, until a Kafka journal lets them run apart.
+    pub roles: Vec<Role>,
+    /// The public port.
+    pub collector: collector::Config,
+    /// The raw log.
+    pub journal: journal::Config,
+    /// Payload to canonical event.
+    pub enrich: enrich::Config,
+    /// Schema registries.
+    pub iglu: schema::Config,
+    /// Recognising repeated events.
+    pub dedupe: dedupe::Config,
+    /// Aggregates in memory.
+    pub speed: speed::Config,
+    /// Publishing to Kafka.
+    pub streams: speed::streams::Config,
+    /// Micro-batches.
+    pub batch: batch::Config,
+    /// Object storage.
+    pub lake: batch::LakeConfig,
+    /// Where the batch layer keeps its tables.
+    pub warehouse: batch::WarehouseConfig,
+    /// The private port.
+    pub serving: serving::Config,
+    /// Logs.
+    pub telemetry: telemetry::log::Config,
+    /// Metric definitions of both layers.
+    pub views: Vec<ViewDef>,
+}
+
+/// A part of the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Takes requests in and journals them.
+    Collector,
+    /// Enriches, aggregates and commits.
+    Worker,
+    /// Answers.
+    Serving,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            data_dir: PathBuf::from("./data"),
+            roles: vec![Role::Collector, Role::Worker, Role::Serving],
+            collector: Default::default(),
+            journal: Default::default(),
+            enrich: Default::default(),
+            iglu: Default::default(),
+            dedupe: Default::default(),
+            speed: Default::default(),
+            streams: Default::default(),
+            batch: Default::default(),
+            lake: Default::default(),
+            warehouse: Default::default(),
+            serving: Default::default(),
+            telemetry: Default::default(),
+            views: crate::view::default_views(),
+        }
+    }
+}
+
+impl Config {
+    /// What is wrong with the values, as (key, problem and what is allowed). Types and unknown keys were found before.
+    pub fn check(&self) -> Vec<(String, String)> {
+        let mut problems = Vec::new();
+        let mut section = |name: &str, found: Vec<(String, String)>| {
+            problems.extend(found.into_iter().map(|(key, what)| (format!("{name}.{key}"), what)));
+        };
+        section("collector", self.collector.check());
+        section("journal", self.journal.check());
+        section("enrich", self.enrich.check());
+        section("iglu", self.iglu.check());
+        section("dedupe", self.dedupe.check());
+        section("speed", self.speed.check());
+        section("streams", self.streams.check());
+        section("batch", self.batch.check());
+        section("lake", self.lake.check());
+        section("warehouse", self.warehouse.check());
+        section("serving", self.serving.check());
+        let mut names = std::collections::BTreeSet::new();
+        for view in &self.views {
+            if !names.insert(view.name.as_str()) {
+                problems.push(("views".into(), format!("two views are called \"{}\"; names are unique", view.name)));
+            }
+            if let Err(e) = view.compile() {
+                problems.push(("views".into(), format!("view \"{}\": {e}", view.name)));
+            }
+        }
+        let all = [Role::Collector, Role::Worker, Role::Serving];
+        if !all.iter().all(|r| self.roles.contains(r)) {
+            problems.push((
+                "roles".into(),
+                "with a local journal one process has all roles: [\"collector\", \"worker\", \"serving\"]".into(),
+            ));
+        }
+        problems
+    }
+}
