@@ -1,0 +1,201 @@
+//! The steps in their fixed order: one table.
+//!
+//! The order is Snowplow's and no configuration changes it. Adding a step means one row here and one file beside this one.
+//! Steps that are always on need no configuration; the others are switched on by one of Snowplow's enrichment
+//! configuration files. What the order means: whatever looks up the address sees it before it is made anonymous, the
+//! fingerprint sees raw parameters, a script sees all but what SQL, API and pseudonymisation change, and pseudonymisation
+//! comes last so that nothing brings raw values back.
+
+mod collector_version;
+mod cross_domain;
+mod derived_time;
+mod page_uri;
+mod referrer_uri;
+mod schema_columns;
+
+use super::step::{Enrichment, StepContext};
+use crate::event::SchemaKey;
+use std::path::PathBuf;
+
+/// One configuration file, read and checked against its schema.
+#[derive(Clone, Debug)]
+pub struct StepConfig {
+    /// Where it was read from, for messages.
+    pub file: PathBuf,
+    /// Its schema; the name in it picks the step.
+    pub schema: SchemaKey,
+    /// Its `data`: `vendor`, `name`, `enabled`, `parameters` and, for a few, more.
+    pub data: serde_json::Value,
+}
+
+impl StepConfig {
+    /// The object `data.parameters`; `Null` when it is absent.
+    pub fn parameters(&self) -> &serde_json::Value {
+        self.data.get("parameters").unwrap_or(&serde_json::Value::Null)
+    }
+}
+
+/// Makes a configured step. Errors are start-up errors: each says what is wrong and what is allowed.
+pub type Build = fn(&StepConfig) -> Result<Box<dyn Enrichment>, Vec<String>>;
+
+/// How a step comes to run.
+#[derive(Clone, Copy)]
+pub enum Made {
+    /// Always on.
+    Always(fn() -> Box<dyn Enrichment>),
+    /// By a configuration file of this vendor, name, model and revision (any addition).
+    By {
+        /// Vendor in the schema URI.
+        vendor: &'static str,
+        /// Name in the schema URI.
+        name: &'static str,
+        /// Model and revision that are understood.
+        version: (u32, u32),
+        /// How; `None` while the step is accepted but does nothing (deprecated or retired).
+        build: Option<Build>,
+        /// Whether several files may configure it; they then run in the order of their file names.
+        many: bool,
+    },
+}
+
+/// A row of the table.
+#[derive(Clone, Copy)]
+pub struct Step {
+    /// What people call it.
+    pub title: &'static str,
+    /// How it comes to run.
+    pub made: Made,
+}
+
+const fn always(title: &'static str, make: fn() -> Box<dyn Enrichment>) -> Step {
+    Step { title, made: Made::Always(make) }
+}
+
+/// Every step, in the order in which they run.
+pub static STEPS: &[Step] = &[
+    always("collector version", collector_version::make),
+    always("page URI", page_uri::make),
+    always("derived timestamp", derived_time::make),
+    always("referer URI", referrer_uri::make),
+    always("cross-domain _sp", cross_domain::make),
+    always("schema columns", schema_columns::make),
+];
+
+/// The steps of one configuration, ready to run.
+pub struct Steps(Vec<Box<dyn Enrichment>>);
+
+impl std::fmt::Debug for Steps {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|s| s.identifier())).finish()
+    }
+}
+
+impl Default for Steps {
+    fn default() -> Self {
+        Steps::always_on()
+    }
+}
+
+impl Steps {
+    /// Only the steps that need no configuration.
+    pub fn always_on() -> Self {
+        Steps(
+            STEPS
+                .iter()
+                .filter_map(|s| match s.made {
+                    Made::Always(make) => Some(make()),
+                    Made::By { .. } => None,
+                })
+                .collect(),
+        )
+    }
+
+    /// The always-on steps and those that `configs` switch on, all in the order of the table. A configuration whose
+    /// `data.enabled` is false, or whose step does nothing any more, adds none.
+    ///
+    /// # Errors
+    /// Every problem of every configuration, each starting with its file.
+    pub fn from_configs(configs: &[StepConfig]) -> Result<Self, Vec<String>> {
+        let mut steps = Vec::new();
+        let mut problems = Vec::new();
+        let mut used = vec![false; configs.len()];
+        for row in STEPS {
+            match row.made {
+                Made::Always(make) => steps.push(make()),
+                Made::By { vendor, name, version, build, many } => {
+                    let mut first: Option<&StepConfig> = None;
+                    for (config, used) in configs.iter().zip(&mut used) {
+                        if config.schema.vendor() != vendor || config.schema.name() != name {
+                            continue;
+                        }
+                        *used = true;
+                        if let Some(problem) = misfit(config, version) {
+                            problems.push(problem);
+                        } else if config.data.get("enabled") == Some(&serde_json::Value::Bool(false)) {
+                        } else if let Some(first) = first.filter(|_| !many) {
+                            problems.push(format!(
+                                "{}: {} already configures {name}; only one file may",
+                                config.file.display(),
+                                first.file.display()
+                            ));
+                        } else if let Some(build) = build {
+                            first = Some(config);
+                            match build(config) {
+                                Ok(step) => steps.push(step),
+                                Err(list) => {
+                                    problems.extend(list.iter().map(|p| format!("{}: {p}", config.file.display())));
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        for (config, _) in configs.iter().zip(used).filter(|(_, used)| !used) {
+            if config.data.get("enabled") != Some(&serde_json::Value::Bool(false)) {
+                problems.push(format!(
+                    "{}: {} configures no step that this program has; the known ones are {}",
+                    config.file.display(),
+                    config.schema,
+                    known().join(", ")
+                ));
+            }
+        }
+        if problems.is_empty() { Ok(Steps(steps)) } else { Err(problems) }
+    }
+
+    /// Runs all steps on one event, until one drops it.
+    pub fn run(&self, cx: &mut StepContext<'_>) {
+        for step in &self.0 {
+            if !cx.run(step.as_ref()) {
+                return;
+            }
+        }
+    }
+}
+
+fn misfit(config: &StepConfig, version: (u32, u32)) -> Option<String> {
+    let (model, revision, _) = config.schema.version();
+    if config.schema.format() == "jsonschema" && (model, revision) == version {
+        return None;
+    }
+    Some(format!(
+        "{}: {} is not understood; write iglu:{}/{}/jsonschema/{}-{}-*",
+        config.file.display(),
+        config.schema,
+        config.schema.vendor(),
+        config.schema.name(),
+        version.0,
+        version.1
+    ))
+}
+
+fn known() -> Vec<&'static str> {
+    STEPS
+        .iter()
+        .filter_map(|s| match s.made {
+            Made::By { name, .. } => Some(name),
+            Made::Always(_) => None,
+        })
+        .collect()
+}
