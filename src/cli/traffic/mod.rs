@@ -5,6 +5,7 @@
 //! tracker that sends a wrong type, a schema nobody published, a request sent twice, an event that arrives late.
 
 mod event;
+pub mod load;
 mod sender;
 mod site;
 
