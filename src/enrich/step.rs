@@ -5,6 +5,7 @@
 //! steps after it still run. The order of the steps is fixed in [`super::steps`].
 
 use super::params::Params;
+use super::query::QueryPairs;
 use super::uri::Uri;
 use crate::event::{Event, SchemaKey, SelfDescribing};
 use std::borrow::Cow;
@@ -64,7 +65,7 @@ pub struct StepContext<'a> {
     pub referrer: Option<Uri<'a>>,
     /// The `Referer` header of the request.
     pub referer_header: Option<&'a str>,
-    page_query: Option<Vec<(String, String)>>,
+    page_query: Option<QueryPairs>,
     current: Option<(SchemaKey, &'static str)>,
     failures: Vec<StepFailure>,
     derived: Vec<SelfDescribing>,
@@ -137,15 +138,10 @@ impl<'a> StepContext<'a> {
     }
 
     /// The decoded pairs of the page URL's query, in order; `&` and `;` separate, `+` is a space, a name without a value
-    /// has the value "". Where a name repeats, Snowplow's steps take the last: see [`StepContext::page_parameter`].
-    pub fn page_query(&mut self) -> &[(String, String)] {
+    /// has the value "". Where a name repeats, Snowplow's steps take the last: [`QueryPairs::last`].
+    pub fn page_query(&mut self) -> &QueryPairs {
         let page = self.page.as_ref();
-        self.page_query.get_or_insert_with(|| page.and_then(Uri::query).map(super::query::pairs).unwrap_or_default())
-    }
-
-    /// The last value of `name` in the page URL's query.
-    pub fn page_parameter(&mut self, name: &str) -> Option<&str> {
-        self.page_query().iter().rev().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+        self.page_query.get_or_insert_with(|| page.and_then(Uri::query).map(QueryPairs::parse).unwrap_or_default())
     }
 
     /// Reports that a value was not as it has to be. The event becomes a failed event.

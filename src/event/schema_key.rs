@@ -111,6 +111,21 @@ impl SchemaKey {
     pub fn uri(&self) -> String {
         format!("iglu:{}", self.path())
     }
+    /// Appends [`SchemaKey::uri`] without an allocation of its own.
+    pub fn write_uri(&self, out: &mut String) {
+        out.push_str("iglu:");
+        for part in [&self.0.vendor, &self.0.name, &self.0.format] {
+            out.push_str(part);
+            out.push('/');
+        }
+        let (model, revision, addition) = self.0.version;
+        let mut digits = itoa::Buffer::new();
+        out.push_str(digits.format(model));
+        out.push('-');
+        out.push_str(digits.format(revision));
+        out.push('-');
+        out.push_str(digits.format(addition));
+    }
 }
 
 /// Reads `1-0-2`. Shape `N-N-N` with leading zeros, a zero model or numbers beyond int32 is a version error; any other
