@@ -83,6 +83,17 @@ impl Bodies {
         Bodies((0..count).map(render).collect())
     }
 
+    /// The bodies as they were rendered.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(body, _)| body.as_str())
+    }
+
+    /// A script that makes wrk send the first body.
+    pub fn wrk_script(&self) -> String {
+        let body = self.texts().next().unwrap_or_default();
+        format!("wrk.method = \"POST\"\nwrk.headers[\"Content-Type\"] = \"application/json; charset=UTF-8\"\nwrk.body = [==[{body}]==]\n")
+    }
+
     /// Average size of a body in bytes.
     pub fn mean_bytes(&self) -> usize {
         self.0.iter().map(|(b, _)| b.len()).sum::<usize>() / self.0.len().max(1)
