@@ -1,0 +1,308 @@
+//! The writer: the one thread that writes and syncs, and the only maker of receipts.
+//!
+//! It takes everything that is queued, lays it out in one buffer, writes it with one call, syncs once, shows it to the
+//! readers and then answers everybody in the group. What arrives meanwhile is the next group: the slower the disk, the
+//! larger the groups.
+//!
+//! After a write or sync that failed, nobody knows what the file holds: the file is given up at the last record that was
+//! durable, and the group goes, once more, into a new segment that begins with the same number. Only if that fails too
+//! are the appends refused; from then on the writer tries by itself to make a new segment until one holds.
+
+use super::config::Config;
+use super::error::AppendError;
+use super::frame;
+use super::index::{self, Summary};
+use super::metrics::JournalMetrics;
+use super::queue::{Queue, Request, Taken};
+use super::record::Receipt;
+use super::segment;
+use super::view::{SegmentView, View};
+use crate::event::Offset;
+use crate::platform::clock::Clock;
+use crate::platform::failpoint::fail_point;
+use crate::platform::fs::{File, Fs};
+use bytes::Bytes;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+/// How often the writer tries to make a segment while it cannot write.
+const PROBE: Duration = Duration::from_millis(250);
+/// How long it sleeps when there is nothing to do.
+const IDLE: Duration = Duration::from_secs(60);
+/// What a new segment must have room for before a journal that could not write says that it can again.
+const ROOM: usize = 256 << 10;
+
+/// The segment that is written.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) file: Arc<dyn File>,
+    pub(super) header: segment::Header,
+    /// Where the next frame goes: all before it is durable.
+    pub(super) len: u64,
+}
+
+/// The writer's own state.
+pub(super) struct Writer {
+    pub(super) config: Config,
+    pub(super) fs: Arc<dyn Fs>,
+    pub(super) dir: PathBuf,
+    pub(super) id: Uuid,
+    pub(super) clock: Clock,
+    pub(super) metrics: JournalMetrics,
+    pub(super) queue: Arc<Queue>,
+    pub(super) view: Arc<View>,
+    /// `None` after a failure, until a new one is made.
+    pub(super) open: Option<Open>,
+    /// Next record.
+    pub(super) end: Offset,
+    /// Whether appends are refused because nothing could be written.
+    pub(super) failing: bool,
+}
+
+impl Writer {
+    /// Makes the first segment of a new journal, so that trouble shows at the start.
+    pub(super) fn begin(&mut self) -> io::Result<()> {
+        self.segment_for(0).map(|_| ())
+    }
+
+    /// Runs until the queue is closed and empty.
+    pub(super) fn run(mut self) {
+        // However the thread ends, nobody waits for it afterwards.
+        let _ends = EndGuard { queue: self.queue.clone(), view: self.view.clone() };
+        let mut taken = Vec::new();
+        loop {
+            match self.queue.take(&mut taken, if self.failing { PROBE } else { IDLE }) {
+                Taken::Closed => break,
+                Taken::Requests => {
+                    self.gather(&mut taken);
+                    self.write_all(std::mem::take(&mut taken));
+                }
+                Taken::Nothing if self.failing => self.probe(),
+                Taken::Nothing => {}
+            }
+            if self.queue.roll_asked() {
+                self.roll_if_used();
+            }
+        }
+        self.finish();
+    }
+
+    /// Waits for company, where that was configured.
+    fn gather(&self, taken: &mut Vec<Request>) {
+        if self.config.commit_delay.as_millis() > 0 {
+            std::thread::sleep(self.config.commit_delay.to_duration());
+            self.queue.take_more(taken);
+        }
+    }
+
+    fn write_all(&mut self, requests: Vec<Request>) {
+        let mut rest = requests.into_iter().peekable();
+        while let Some(request) = rest.next() {
+            let mut bytes = request.bytes;
+            let mut group = vec![request];
+            while let Some(next) = rest.next_if(|next| bytes + next.bytes <= self.config.group_bytes.0) {
+                bytes += next.bytes;
+                group.push(next);
+            }
+            self.commit(group, bytes);
+        }
+    }
+
+    /// Makes a group durable and answers it.
+    fn commit(&mut self, group: Vec<Request>, bytes: u64) {
+        let first = self.end;
+        let result = self.try_commit(&group, bytes).or_else(|e| {
+            self.give_up(&e);
+            self.try_commit(&group, bytes)
+        });
+        let failed = result.err().map(|e| {
+            self.give_up(&e);
+            Arc::<str>::from(e.to_string())
+        });
+        self.set_failing(failed.clone());
+        self.queue.release(group.len() as u64, bytes);
+        let mut next = first;
+        for request in group {
+            let count = request.records.len() as u32;
+            request.finish(match &failed {
+                None => Ok(Receipt::new(next, count)),
+                Some(reason) => Err(AppendError::Unavailable { reason: reason.clone() }),
+            });
+            next = Offset(next.0 + u64::from(count));
+        }
+        self.metrics.waiting.set(self.queue.held().1 as i64);
+    }
+
+    fn try_commit(&mut self, group: &[Request], bytes: u64) -> io::Result<()> {
+        let open = self.segment_for(bytes)?;
+        let (file, at, seal) = (open.file.clone(), open.len, open.header.seal);
+        let mut buffer = Vec::with_capacity(bytes as usize);
+        let mut next = self.end;
+        for record in group.iter().flat_map(|request| &request.records) {
+            let group_start = buffer.is_empty();
+            frame::write(&mut buffer, seal, next.0, record.kind.number(), group_start, &record.body);
+            next = next.next();
+        }
+        if buffer.is_empty() {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        file.write_all_at(&buffer, at)?;
+        fail_point("journal-written");
+        if self.config.fsync {
+            file.sync_data()?;
+        }
+        fail_point("journal-synced");
+        self.metrics.commit.observe(begun.elapsed().as_secs_f64());
+        self.metrics.groups.inc();
+        self.metrics.records.inc_by(next.0 - self.end.0);
+        self.metrics.bytes.inc_by(buffer.len() as u64);
+        self.metrics.end.set(next.0 as i64);
+        if let Some(open) = &mut self.open {
+            open.len = at + buffer.len() as u64;
+        }
+        self.view.publish(self.end, next, at, Bytes::from(buffer));
+        self.end = next;
+        Ok(())
+    }
+
+    /// The open segment with room for `bytes` more, or a new one.
+    fn segment_for(&mut self, bytes: u64) -> io::Result<&mut Open> {
+        let full = self.open.as_ref().is_some_and(|open| {
+            open.len > segment::HEADER && open.len + bytes > self.config.segment_bytes.0.max(segment::HEADER)
+        });
+        if full {
+            self.close_open();
+        }
+        match self.open.take() {
+            Some(open) => Ok(self.open.insert(open)),
+            None => {
+                let open = self.new_segment(self.end)?;
+                Ok(self.open.insert(open))
+            }
+        }
+    }
+
+    fn new_segment(&self, first: Offset) -> io::Result<Open> {
+        let header = segment::Header {
+            journal: self.id,
+            first,
+            previous_end: self.end,
+            created_ms: self.clock.now_ms(),
+            seal: frame::Seal::random(),
+        };
+        let file = segment::create(self.fs.as_ref(), &self.dir, &header)?;
+        self.view.open_segment(view_of(&header));
+        Ok(Open { file, header, len: segment::HEADER })
+    }
+
+    /// Closes the open segment for good, with its index file. All in it is durable.
+    fn close_open(&mut self) {
+        self.open = None;
+        let Some(closed) = self.view.close_segment(self.clock.now_ms()) else { return };
+        if closed.end == closed.first {
+            return;
+        }
+        let summary = Summary {
+            first: closed.first,
+            end: closed.end,
+            bytes: closed.bytes,
+            index: closed.index.unwrap_or_default(),
+        };
+        if let Err(e) = index::write(self.fs.as_ref(), &self.dir, closed.seal, &summary) {
+            tracing::warn!("cannot write the index of journal segment {}: {e}; it will be made again", closed.first);
+        }
+    }
+
+    /// Leaves the open file as it is after a failure: nothing on it is acknowledged again.
+    fn give_up(&mut self, why: &io::Error) {
+        self.metrics.failures.inc();
+        tracing::error!("the journal cannot write at record {}: {why}", self.end);
+        let Some(open) = self.open.take() else { return };
+        // Best effort, so that what was refused does not stay. The header of the next segment makes it void in any case.
+        let _ = open.file.set_len(open.len);
+        let empty = open.len == segment::HEADER;
+        self.close_open();
+        if empty {
+            let _ = self.fs.remove(&segment::path(&self.dir, open.header.first));
+        }
+    }
+
+    /// Tries to make a segment that has room.
+    fn probe(&mut self) {
+        let probed = self.new_segment(self.end).and_then(|open| {
+            let room = open
+                .file
+                .write_all_at(&vec![0; ROOM], open.len)
+                .and_then(|()| open.file.sync_data())
+                .and_then(|()| open.file.set_len(open.len))
+                .and_then(|()| open.file.sync_data());
+            self.open = Some(open);
+            room
+        });
+        match probed {
+            Ok(()) => {
+                tracing::info!("the journal can be written again, from record {}", self.end);
+                self.set_failing(None);
+            }
+            Err(e) => {
+                self.give_up(&e);
+                self.set_failing(Some(e.to_string().into()));
+            }
+        }
+    }
+
+    fn set_failing(&mut self, reason: Option<Arc<str>>) {
+        if self.failing || reason.is_some() {
+            self.failing = reason.is_some();
+            self.metrics.healthy.set(i64::from(!self.failing));
+            self.queue.set_unavailable(reason);
+        }
+    }
+
+    fn roll_if_used(&mut self) {
+        if self.open.as_ref().is_some_and(|open| open.len > segment::HEADER) {
+            self.close_open();
+        }
+    }
+
+    /// The orderly end: says in the file that all before was synced.
+    fn finish(mut self) {
+        if let Some(open) = self.open.take() {
+            let mut close = Vec::new();
+            frame::write(&mut close, open.header.seal, self.end.0, frame::CLOSE, true, &[]);
+            let written = open.file.write_all_at(&close, open.len).and_then(|()| open.file.sync_data());
+            if let Err(e) = written {
+                tracing::warn!("the journal could not note its orderly end: {e}");
+            }
+        }
+    }
+}
+
+struct EndGuard {
+    queue: Arc<Queue>,
+    view: Arc<View>,
+}
+
+impl Drop for EndGuard {
+    fn drop(&mut self) {
+        self.queue.abandon();
+        self.view.close();
+    }
+}
+
+/// A new segment as readers see it.
+fn view_of(header: &segment::Header) -> SegmentView {
+    SegmentView {
+        first: header.first,
+        end: header.first,
+        bytes: segment::HEADER,
+        created_ms: header.created_ms,
+        closed_ms: None,
+        seal: header.seal,
+        index: Some(index::Index::default()),
+    }
+}
