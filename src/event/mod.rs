@@ -2,6 +2,7 @@
 //!
 //! Pure data: no I/O, no threads, no async. Every stage speaks these types and no stage knows another.
 
+pub mod calendar;
 pub mod chunk;
 pub mod columns;
 pub mod json;
@@ -10,8 +11,12 @@ pub mod naming;
 pub mod offset;
 pub mod outcome;
 pub mod payload;
+pub mod payload_json;
 pub mod rows;
 pub mod schema_key;
+pub mod sdk_json;
+pub mod thrift;
+pub mod tsv;
 
 pub use chunk::{BatchPlanner, Chunk, EnrichedBatch, Flow, Tally};
 pub use model::{Cell, Event, SelfDescribing};
