@@ -5,6 +5,7 @@ use super::frame;
 use super::metrics::JournalMetrics;
 use super::queue::{Queue, Ticket};
 use super::record::{Receipt, Record};
+use crate::event::Offset;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -43,20 +44,12 @@ impl Appender {
     /// # Errors
     /// As [`Appender::append`].
     pub fn append_blocking(&self, records: Vec<Record>) -> Result<Receipt, AppendError> {
-        struct Unpark(Thread);
-        impl Wake for Unpark {
-            fn wake(self: Arc<Self>) {
-                self.0.unpark();
-            }
-        }
-        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-        let mut append = pin!(self.append(records));
-        loop {
-            match append.as_mut().poll(&mut Context::from_waker(&waker)) {
-                Poll::Ready(result) => return result,
-                Poll::Pending => std::thread::park(),
-            }
-        }
+        wait(self.append(records))
+    }
+
+    /// Goes on with number `to`, if that is higher than the next one.
+    pub(super) fn skip_to(&self, to: Offset) -> Result<Receipt, AppendError> {
+        wait(Append(State::Queued(self.queue.push(Vec::new(), 0, Some(to))?)))
     }
 
     fn enter(&self, records: Vec<Record>) -> Result<Arc<Ticket>, AppendError> {
@@ -71,7 +64,7 @@ impl Appender {
         if bytes > self.queue.max_bytes() {
             return Err(AppendError::TooLarge { bytes, limit: self.queue.max_bytes() });
         }
-        let ticket = self.queue.push(records, bytes);
+        let ticket = self.queue.push(records, bytes, None);
         if ticket.is_err() {
             self.metrics.refused.inc();
         }
@@ -98,6 +91,24 @@ impl Future for Append {
             State::Queued(ticket) => ticket.poll(cx),
             // Polled again after it was ready: the answer stays a refusal.
             State::Refused(error) => Poll::Ready(Err(error.take().unwrap_or(AppendError::Closed))),
+        }
+    }
+}
+
+/// Waits for an append on the calling thread.
+fn wait(append: Append) -> Result<Receipt, AppendError> {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut append = pin!(append);
+    loop {
+        match append.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(result) => return result,
+            Poll::Pending => std::thread::park(),
         }
     }
 }

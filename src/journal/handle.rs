@@ -2,7 +2,7 @@
 
 use super::append::Appender;
 use super::config::Config;
-use super::error::{OpenError, ReadError};
+use super::error::{AppendError, OpenError, ReadError};
 use super::keeper::Keeper;
 use super::metrics::JournalMetrics;
 use super::queue::Queue;
@@ -174,6 +174,16 @@ impl Journal {
                 consumers.insert(consumer.to_owned(), upto);
             }
         }
+    }
+
+    /// Goes on with number `to`, if that is higher than the next one: the numbers between are given up for good, and
+    /// readers pass over them. For an operator whose journal was lost while what was made of it (the warehouse, with its
+    /// boundary) was not.
+    ///
+    /// # Errors
+    /// See [`AppendError`].
+    pub fn skip_to(&self, to: Offset) -> Result<(), AppendError> {
+        self.0.appender.skip_to(to).map(|_| ())
     }
 
     /// The segments, oldest first; the last one may be open.

@@ -6,6 +6,7 @@
 
 use super::error::AppendError;
 use super::record::{Receipt, Record};
+use crate::event::Offset;
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -18,6 +19,8 @@ pub(super) struct Request {
     pub(super) records: Vec<Record>,
     /// What they count against the bound.
     pub(super) bytes: u64,
+    /// Not records, but the wish to go on with this number.
+    pub(super) skip_to: Option<Offset>,
     ticket: Arc<Ticket>,
     answered: bool,
 }
@@ -116,7 +119,12 @@ impl Queue {
     }
 
     /// Puts an append in the queue, or says why not.
-    pub(super) fn push(&self, records: Vec<Record>, bytes: u64) -> Result<Arc<Ticket>, AppendError> {
+    pub(super) fn push(
+        &self,
+        records: Vec<Record>,
+        bytes: u64,
+        skip_to: Option<Offset>,
+    ) -> Result<Arc<Ticket>, AppendError> {
         let mut state = self.state.lock();
         if state.closed {
             return Err(AppendError::Closed);
@@ -131,7 +139,7 @@ impl Queue {
         let ticket = Arc::new(Ticket::default());
         state.held_bytes += bytes;
         state.held_requests += 1;
-        state.requests.push(Request { records, bytes, ticket: ticket.clone(), answered: false });
+        state.requests.push(Request { records, bytes, skip_to, ticket: ticket.clone(), answered: false });
         let wake = std::mem::take(&mut state.writer_waits);
         drop(state);
         if wake {

@@ -73,8 +73,8 @@ impl Reader {
         self.pace(deadline);
         loop {
             let batch = match self.view.find(self.next, max_bytes) {
-                Found::Memory(groups) => self.from_memory(groups, max_bytes),
-                Found::File(segment) => match self.from_file(&segment, max_bytes) {
+                Found::Memory(groups) => self.gather_memory(groups, max_bytes),
+                Found::File(segment) => match self.gather_file(&segment, max_bytes) {
                     Ok(batch) => batch,
                     Err(e) => {
                         self.at = None;
@@ -114,7 +114,7 @@ impl Reader {
         }
     }
 
-    fn from_memory(&mut self, groups: Vec<Bytes>, max_bytes: u64) -> JournalBatch {
+    fn gather_memory(&mut self, groups: Vec<Bytes>, max_bytes: u64) -> JournalBatch {
         self.at = None;
         let mut batch = Gathered::new(self.next, max_bytes);
         for (header, body) in groups.into_iter().flat_map(Frames::new) {
@@ -130,7 +130,7 @@ impl Reader {
         batch.0
     }
 
-    fn from_file(&mut self, segment: &SegmentView, max_bytes: u64) -> Result<JournalBatch, ReadError> {
+    fn gather_file(&mut self, segment: &SegmentView, max_bytes: u64) -> Result<JournalBatch, ReadError> {
         let path = segment::path(&self.dir, segment.first);
         let io = |source| ReadError::Io { path: path.clone(), source };
         let mut place = match self.at.take() {

@@ -101,9 +101,15 @@ impl Writer {
     fn write_all(&mut self, requests: Vec<Request>) {
         let mut rest = requests.into_iter().peekable();
         while let Some(request) = rest.next() {
+            if let Some(to) = request.skip_to {
+                self.skip(request, to);
+                continue;
+            }
             let mut bytes = request.bytes;
             let mut group = vec![request];
-            while let Some(next) = rest.next_if(|next| bytes + next.bytes <= self.config.group_bytes.0) {
+            while let Some(next) =
+                rest.next_if(|next| next.skip_to.is_none() && bytes + next.bytes <= self.config.group_bytes.0)
+            {
                 bytes += next.bytes;
                 group.push(next);
             }
@@ -134,6 +140,24 @@ impl Writer {
             next = Offset(next.0 + u64::from(count));
         }
         self.metrics.waiting.set(self.queue.held().1 as i64);
+    }
+
+    /// Goes on with a higher number, in a new segment.
+    fn skip(&mut self, request: Request, to: Offset) {
+        let mut result = Ok(());
+        if to > self.end {
+            self.close_open();
+            result = self.new_segment(to).map(|open| self.open = Some(open));
+        }
+        let result = match result {
+            Ok(()) => {
+                self.end = self.end.max(to);
+                Ok(Receipt::new(self.end, 0))
+            }
+            Err(e) => Err(AppendError::Unavailable { reason: e.to_string().into() }),
+        };
+        self.queue.release(1, 0);
+        request.finish(result);
     }
 
     fn try_commit(&mut self, group: &[Request], bytes: u64) -> io::Result<()> {
