@@ -9,7 +9,7 @@ mod entity;
 #[cfg(test)]
 mod tests;
 
-pub use build::build;
+pub use build::{build, build_admitted};
 pub use entity::{CONTEXTS_OTHER, MAX_DYNAMIC, UNSTRUCT_OTHER};
 
 use super::columns::{self, Kind};

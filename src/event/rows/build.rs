@@ -3,7 +3,7 @@
 //! One pass over the rows finds which columns hold anything; then each of those is built on its own. Columns without a
 //! value cost nothing per row: half of a web event's columns are empty.
 
-use super::entity::{Entities, MAX_DYNAMIC};
+use super::entity::{Admit, Entities, MAX_DYNAMIC};
 use super::{ATOMIC, NullArrays, Rows, atomic_position, atomic_type, decimal};
 use crate::event::columns::{self, COLUMNS, COUNT, Kind};
 use crate::event::model::{Cell, Event};
@@ -17,6 +17,16 @@ use std::sync::Arc;
 /// Makes columns of the enriched events among `items`, and of the incomplete events of its failures; both keep the order
 /// of `items`.
 pub fn build(items: &[Processed]) -> (Rows, Rows) {
+    both(items, &|_, have| have < MAX_DYNAMIC)
+}
+
+/// As [`build`], with those self-describing columns alone that `admit` accepts; data of the others go to the overflow
+/// columns.
+pub fn build_admitted(items: &[Processed], admit: impl Fn(&str) -> bool) -> (Rows, Rows) {
+    both(items, &|name, _| admit(name))
+}
+
+fn both(items: &[Processed], admit: &Admit<'_>) -> (Rows, Rows) {
     let mut enriched: Vec<&Event> = Vec::with_capacity(items.len());
     let mut incomplete: Vec<&Event> = Vec::new();
     for item in items {
@@ -26,11 +36,10 @@ pub fn build(items: &[Processed]) -> (Rows, Rows) {
             Outcome::Duplicate(_) | Outcome::Dropped { .. } => {}
         }
     }
-    (rows(&enriched, MAX_DYNAMIC), rows(&incomplete, MAX_DYNAMIC))
+    (rows(&enriched, admit), rows(&incomplete, admit))
 }
 
-/// As [`build`], for events, with at most `max_dynamic` self-describing columns besides the overflow.
-pub(super) fn rows(events: &[&Event], max_dynamic: usize) -> Rows {
+pub(super) fn rows(events: &[&Event], admit: &Admit<'_>) -> Rows {
     if events.is_empty() {
         return Rows::empty();
     }
@@ -44,7 +53,7 @@ pub(super) fn rows(events: &[&Event], max_dynamic: usize) -> Rows {
             false => nulls.of(&atomic_type(column)),
         });
     }
-    let mut entities = Entities::new(events.len(), max_dynamic);
+    let mut entities = Entities::new(events.len(), admit);
     for event in events {
         event.unstruct.iter().for_each(|datum| entities.unstruct(datum));
         event.contexts.iter().chain(&event.derived).for_each(|datum| entities.context(datum));

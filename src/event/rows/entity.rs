@@ -34,7 +34,7 @@ struct Column {
 }
 
 /// The columns of one batch of rows while they are built row by row.
-pub(super) struct Entities {
+pub(super) struct Entities<'a> {
     columns: Vec<Column>,
     by_name: AHashMap<String, usize>,
     /// (is it a context, schema) → column and whether it is an overflow column.
@@ -42,11 +42,14 @@ pub(super) struct Entities {
     touched: Vec<usize>,
     rows: usize,
     total: usize,
-    max: usize,
+    admit: &'a Admit<'a>,
 }
 
-impl Entities {
-    pub(super) fn new(total: usize, max: usize) -> Self {
+/// Whether a column may be made: its name, and how many there are already.
+pub(super) type Admit<'a> = dyn Fn(&str, usize) -> bool + 'a;
+
+impl<'a> Entities<'a> {
+    pub(super) fn new(total: usize, admit: &'a Admit<'a>) -> Self {
         Entities {
             columns: Vec::new(),
             by_name: AHashMap::new(),
@@ -54,7 +57,7 @@ impl Entities {
             touched: Vec::new(),
             rows: 0,
             total,
-            max,
+            admit,
         }
     }
 
@@ -119,7 +122,7 @@ impl Entities {
             return found;
         }
         let name = if list { naming::context_column(schema) } else { naming::unstruct_column(schema) };
-        let other = !self.by_name.contains_key(&name) && self.by_name.len() >= self.max;
+        let other = !self.by_name.contains_key(&name) && !(self.admit)(&name, self.by_name.len());
         let name = match (other, list) {
             (false, _) => name,
             (true, true) => CONTEXTS_OTHER.to_owned(),

@@ -1,6 +1,5 @@
 //! Rows against the facts of the warehouse layout.
 
-use super::build::rows;
 use super::*;
 use crate::event::columns::*;
 use crate::event::model::{Cell, Event, SelfDescribing};
@@ -8,6 +7,10 @@ use crate::event::outcome::{BadRowKind, Cause, Failure, Outcome, Processed};
 use crate::event::{EventAddr, SchemaKey};
 use arrow::array::{AsArray, Decimal128Array};
 use arrow::datatypes::{Float64Type, Int32Type, TimestampMicrosecondType};
+
+fn rows(events: &[&Event], max: usize) -> Rows {
+    super::build::rows(events, &move |_, have| have < max)
+}
 
 fn datum(uri: &str, data: &str) -> SelfDescribing {
     SelfDescribing { schema: SchemaKey::parse(uri).unwrap(), data: data.into() }
