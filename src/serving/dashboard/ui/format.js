@@ -34,13 +34,15 @@ export function rate(value) {
 }
 
 /**
- * A label of an axis: `800`, `12k`, `1.5M`.
+ * A label of an axis, in the unit that its highest label has: `0`, `6k`, `12k`.
  * @param {number} value
+ * @param {number} highest
  */
-export function axis(value) {
-  if (value >= 1e9) return `${trim(value / 1e9)}G`;
-  if (value >= 1e6) return `${trim(value / 1e6)}M`;
-  if (value >= 1e4) return `${trim(value / 1e3)}k`;
+export function axis(value, highest) {
+  if (value === 0) return "0";
+  if (highest >= 1e9) return `${trim(value / 1e9)}G`;
+  if (highest >= 1e6) return `${trim(value / 1e6)}M`;
+  if (highest >= 1e4) return `${trim(value / 1e3)}k`;
   return integer.format(value);
 }
 

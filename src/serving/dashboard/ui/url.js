@@ -33,8 +33,7 @@ export function parse(hash) {
     if (value.length > MAX_VALUE) continue;
     if (!key.startsWith("f.")) screen.params.set(key, value);
     else if (screen.filter.length < MAX_CONDITIONS) {
-      const exclude = value.startsWith("!");
-      screen.filter.push({ field: key.slice(2), value: exclude ? value.slice(1) : value, exclude });
+      screen.filter.push(readCondition(key.slice(2), value));
     }
   }
   return screen;
@@ -48,9 +47,26 @@ export function parse(hash) {
 export function format(screen) {
   const query = new URLSearchParams();
   for (const [key, value] of screen.params) if (value !== "") query.append(key, value);
-  for (const c of screen.filter) query.append(`f.${c.field}`, (c.exclude ? "!" : "") + c.value);
+  for (const c of screen.filter) query.append(`f.${c.field}`, conditionText(c));
   const text = query.toString();
   return `#${screen.path}${text ? `?${text}` : ""}`;
+}
+
+/**
+ * `value`, or `!value` to exclude; a value that itself begins with `!` has a backslash in front, as in the API.
+ * @param {string} field
+ * @param {string} text
+ * @returns {Condition}
+ */
+export function readCondition(field, text) {
+  const exclude = text.startsWith("!");
+  const rest = exclude ? text.slice(1) : text;
+  return { field, value: rest.startsWith("\\!") ? rest.slice(1) : rest, exclude };
+}
+
+/** @param {Condition} c */
+export function conditionText(c) {
+  return (c.exclude ? "!" : "") + (c.value.startsWith("!") ? `\\${c.value}` : c.value);
 }
 
 /** @returns {Screen} what the address bar says now */

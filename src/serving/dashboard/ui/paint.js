@@ -1,0 +1,138 @@
+//! What every canvas of the page shares: size in device pixels, colours from the style sheet, hatches.
+//!
+//! Colours are read as the browser computes them, so that a canvas follows the theme, forced colours and print without a
+//! second list of colours.
+
+/**
+ * @typedef {{surface: string, raised: string, line: string, edge: string, text: string, muted: string, committed: string,
+ *   committedText: string, memory: string, memoryText: string, failed: string, ok: string, warn: string, link: string,
+ *   font: string, mono: string}} Colours
+ */
+
+const TOKENS = /** @type {const} */ ({
+  surface: "--surface", raised: "--raised", line: "--line", edge: "--edge", text: "--text", muted: "--muted",
+  committed: "--committed", committedText: "--committed-text", memory: "--memory", memoryText: "--memory-text",
+  failed: "--failed", ok: "--ok", warn: "--warn", link: "--link",
+});
+
+/**
+ * The tokens as the browser computes them now.
+ * @returns {Colours}
+ */
+export function readColours() {
+  const probe = document.createElement("span");
+  probe.className = "offscreen";
+  document.body.append(probe);
+  /** @type {Record<string, string>} */
+  const out = {};
+  for (const [name, token] of Object.entries(TOKENS)) {
+    probe.style.color = `var(${token})`;
+    out[name] = getComputedStyle(probe).color;
+  }
+  out["font"] = getComputedStyle(document.body).fontFamily;
+  probe.style.fontFamily = "var(--mono)";
+  out["mono"] = getComputedStyle(probe).fontFamily;
+  probe.remove();
+  return /** @type {Colours} */ (/** @type {unknown} */ (out));
+}
+
+/**
+ * Calls back when colours may have changed: theme, forced colours, print.
+ * @param {() => void} changed
+ */
+export function onColoursChange(changed) {
+  for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)", "(prefers-contrast: more)", "print"]) {
+    matchMedia(query).addEventListener("change", changed);
+  }
+  new MutationObserver(changed).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
+}
+
+/** A canvas that keeps its bitmap at the size and density at which it is shown. */
+export class Surface {
+  /**
+   * @param {HTMLCanvasElement} canvas
+   * @param {() => void} resized called when it must be drawn anew
+   */
+  constructor(canvas, resized) {
+    this.canvas = canvas;
+    const context = canvas.getContext("2d");
+    if (!context) throw new Error("this browser has no canvas");
+    this.context = context;
+    this.width = 0;
+    this.height = 0;
+    this.density = 1;
+    new ResizeObserver(resized).observe(canvas);
+  }
+
+  fit() {
+    const density = Math.min(3, window.devicePixelRatio || 1);
+    const width = this.canvas.clientWidth;
+    const height = this.canvas.clientHeight;
+    if (width === this.width && height === this.height && density === this.density) return;
+    Object.assign(this, { width, height, density });
+    this.canvas.width = Math.round(width * density);
+    this.canvas.height = Math.round(height * density);
+  }
+
+  /**
+   * Clears and returns the context, in CSS pixels.
+   * @returns {CanvasRenderingContext2D}
+   */
+  begin() {
+    this.fit();
+    this.context.setTransform(this.density, 0, 0, this.density, 0, 0);
+    this.context.clearRect(0, 0, this.width, this.height);
+    return this.context;
+  }
+}
+
+/** @type {Map<string, CanvasPattern>} a handful: two or three colours in each theme */
+const hatches = new Map();
+
+/**
+ * A diagonal hatch.
+ * @param {CanvasRenderingContext2D} context
+ * @param {string} colour
+ * @param {string | null} ground
+ * @returns {CanvasPattern | string}
+ */
+export function hatch(context, colour, ground) {
+  const key = `${colour} ${ground}`;
+  const known = hatches.get(key);
+  if (known) return known;
+  const tile = document.createElement("canvas");
+  tile.width = tile.height = 6;
+  const pen = tile.getContext("2d");
+  if (!pen) return colour;
+  if (ground) {
+    pen.fillStyle = ground;
+    pen.fillRect(0, 0, 6, 6);
+  }
+  pen.strokeStyle = colour;
+  pen.lineWidth = 1.5;
+  pen.beginPath();
+  for (const shift of [-6, 0, 6]) {
+    pen.moveTo(shift, 6);
+    pen.lineTo(shift + 6, 0);
+  }
+  pen.stroke();
+  const pattern = context.createPattern(tile, "repeat");
+  if (!pattern) return colour;
+  hatches.set(key, pattern);
+  return pattern;
+}
+
+/**
+ * Cuts a label so that it fits, or gives it up.
+ * @param {CanvasRenderingContext2D} context
+ * @param {string[]} candidates longest first
+ * @param {number} room
+ */
+export function fitText(context, candidates, room) {
+  return candidates.find((text) => context.measureText(text).width <= room) ?? "";
+}
+
+/** @returns {boolean} whether the reader asked for less motion */
+export function reducedMotion() {
+  return matchMedia("(prefers-reduced-motion: reduce)").matches;
+}
