@@ -7,7 +7,7 @@
 pub mod base64;
 mod numbers;
 mod table;
-mod text;
+pub mod text;
 
 pub use text::{sanitise, sanitise_into};
 
@@ -31,7 +31,7 @@ pub struct FieldError {
     /// What it held.
     pub value: String,
     /// What is allowed.
-    pub message: &'static str,
+    pub message: Cow<'static, str>,
 }
 
 /// The two self-describing parameters, decoded but not yet parsed.
@@ -54,7 +54,7 @@ pub fn start(event: &mut Event, collected: &Collected<'_>, etl_ms: i64, v_etl: &
         errors.push(FieldError {
             field: "collector_tstamp",
             value: collected.timestamp_ms.to_string(),
-            message: "milliseconds since 1970 between the years 0 and 9999 are allowed",
+            message: "milliseconds since 1970 between the years 0 and 9999 are allowed".into(),
         });
     }
     if let Some(id) = &collected.user_id {
@@ -101,7 +101,7 @@ pub fn apply<'a>(params: &'a Params<'a>, event: &mut Event, errors: &mut Vec<Fie
             Action::OldDecimal(_, newer) if params.get(newer).is_some() => {}
             typed => {
                 if let Err(message) = set_typed(event, typed, value) {
-                    errors.push(FieldError { field: name, value: value.to_owned(), message });
+                    errors.push(FieldError { field: name, value: value.to_owned(), message: message.into() });
                 }
             }
         }

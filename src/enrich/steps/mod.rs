@@ -6,12 +6,25 @@
 //! fingerprint sees raw parameters, a script sees all but what SQL, API and pseudonymisation change, and pseudonymisation
 //! comes last so that nothing brings raw values back.
 
+mod anon_ip;
+mod campaign;
 mod collector_version;
+mod config;
+mod cookies;
 mod cross_domain;
+mod cross_navigation;
 mod derived_time;
+mod fingerprint;
+mod folder;
+mod http_headers;
 mod page_uri;
+mod referrer;
+mod referrer_database;
 mod referrer_uri;
 mod schema_columns;
+mod user_agent;
+
+pub use folder::read_folder;
 
 use super::step::{Enrichment, StepContext};
 use crate::event::SchemaKey;
@@ -71,14 +84,31 @@ const fn always(title: &'static str, make: fn() -> Box<dyn Enrichment>) -> Step 
     Step { title, made: Made::Always(make) }
 }
 
+const SNOWPLOW: &str = "com.snowplowanalytics.snowplow";
+const ENRICHMENTS: &str = "com.snowplowanalytics.snowplow.enrichments";
+
+const fn by(title: &'static str, vendor: &'static str, name: &'static str, version: (u32, u32), build: Option<Build>) -> Step {
+    Step { title, made: Made::By { vendor, name, version, build, many: false } }
+}
+
 /// Every step, in the order in which they run.
 pub static STEPS: &[Step] = &[
     always("collector version", collector_version::make),
     always("page URI", page_uri::make),
     always("derived timestamp", derived_time::make),
+    by("user-agent-utils (deprecated)", SNOWPLOW, "user_agent_utils_config", (1, 0), None),
+    by("user agent", SNOWPLOW, "ua_parser_config", (1, 0), Some(user_agent::build)),
     always("referer URI", referrer_uri::make),
+    by("referer", SNOWPLOW, "referer_parser", (2, 0), Some(referrer::build)),
+    by("campaign attribution", SNOWPLOW, "campaign_attribution", (1, 0), Some(campaign::build)),
     always("cross-domain _sp", cross_domain::make),
+    by("cross navigation", ENRICHMENTS, "cross_navigation_config", (1, 0), Some(cross_navigation::build)),
+    by("event fingerprint", SNOWPLOW, "event_fingerprint_config", (1, 0), Some(fingerprint::build)),
+    by("cookies", SNOWPLOW, "cookie_extractor_config", (1, 0), Some(cookies::build)),
+    by("http headers", ENRICHMENTS, "http_header_extractor_config", (1, 0), Some(http_headers::build)),
+    by("weather (retired)", ENRICHMENTS, "weather_enrichment_config", (1, 0), None),
     always("schema columns", schema_columns::make),
+    by("anonymous address", SNOWPLOW, "anon_ip", (1, 0), Some(anon_ip::build)),
 ];
 
 /// The steps of one configuration, ready to run.

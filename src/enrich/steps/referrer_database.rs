@@ -1,0 +1,150 @@
+//! The database of known referrers: medium → source → hosts, with or without a path, and search parameters.
+//!
+//! The format is Snowplow's referer-parser JSON, so that its published files load as they are. The built-in default
+//! (`embedded:`) is a short list of our own; the published lists are under a licence that forbids shipping them here.
+
+use ahash::AHashMap;
+use serde_json::Value;
+use std::path::PathBuf;
+
+const EMBEDDED: &str = include_str!("data/referrers.json");
+
+/// What a host is known as.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Known {
+    pub(super) medium: String,
+    pub(super) source: String,
+    /// Names of query parameters that hold the search term.
+    pub(super) parameters: Vec<String>,
+}
+
+/// All known referrers by `host` or `host/path`, lower-cased hosts.
+#[derive(Debug, Default)]
+pub(super) struct Database(AHashMap<String, Known>);
+
+impl Database {
+    /// Loads the database that a configuration names.
+    pub(super) fn load(uri: &str, database: &str) -> Result<Self, String> {
+        let text =
+            if uri.trim_end_matches('/') == "embedded:" { EMBEDDED.to_owned() } else { read_asset(uri, database)? };
+        let value: Value = serde_json::from_str(&text)
+            .or_else(|_| serde_yaml_ng::from_str(&text))
+            .map_err(|e| format!("the referrer database {database} is neither JSON nor YAML: {e}"))?;
+        let mut out = Database::default();
+        out.add(&value)?;
+        Ok(out)
+    }
+
+    /// Adds entries; entries that are there already win.
+    pub(super) fn add(&mut self, value: &Value) -> Result<(), String> {
+        let media = value.as_object().ok_or("a referrer database is an object: medium, then source")?;
+        for (medium, sources) in media {
+            let sources = sources.as_object().ok_or_else(|| format!("medium \"{medium}\" is no object of sources"))?;
+            for (source, entry) in sources {
+                let list = |key: &str| -> Vec<String> {
+                    let items = entry.get(key).and_then(Value::as_array);
+                    items.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+                };
+                let domains = list("domains");
+                if domains.is_empty() {
+                    return Err(format!("source \"{source}\" of medium \"{medium}\" has no domains"));
+                }
+                for domain in domains {
+                    let known =
+                        Known { medium: medium.clone(), source: source.clone(), parameters: list("parameters") };
+                    self.0.entry(lower_host(&domain)).or_insert(known);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds all of another database; entries that are here already win.
+    pub(super) fn merge(&mut self, other: Database) {
+        for (key, known) in other.0 {
+            self.0.entry(key).or_insert(known);
+        }
+    }
+
+    /// Looks a referrer up: the longest path first, and for each path the whole host before shorter ones.
+    pub(super) fn find(&self, host: &str, path: &str) -> Option<&Known> {
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        let first = path.split('/').find(|s| !s.is_empty()).map(|s| format!("/{s}"));
+        let mut paths: Vec<&str> = Vec::with_capacity(3);
+        if let Some(first) = &first {
+            paths.push(path);
+            paths.push(first);
+        }
+        paths.push("");
+        let mut key = String::new();
+        for path in paths {
+            let mut rest = Some(host.as_str());
+            while let Some(part) = rest {
+                key.clear();
+                key.push_str(part);
+                key.push_str(path);
+                if let Some(known) = self.0.get(&key) {
+                    return Some(known);
+                }
+                rest = part.split_once('.').map(|(_, shorter)| shorter);
+            }
+        }
+        None
+    }
+}
+
+fn lower_host(domain: &str) -> String {
+    match domain.split_once('/') {
+        Some((host, path)) => format!("{}/{path}", host.to_ascii_lowercase()),
+        None => domain.to_ascii_lowercase(),
+    }
+}
+
+/// Reads a data file that a configuration names by folder and file: `file:` URLs and bare paths.
+///
+/// Files on web servers and in buckets are fetched before the start by whoever deploys; enrichment itself never waits for
+/// the network.
+pub(super) fn read_asset(uri: &str, file: &str) -> Result<String, String> {
+    let folder = match uri.split_once(':') {
+        Some(("file", rest)) => {
+            let path = rest.strip_prefix("//").unwrap_or(rest);
+            path.strip_prefix("localhost").unwrap_or(path)
+        }
+        Some((scheme, _)) if scheme.len() > 1 => {
+            return Err(format!(
+                "uri \"{uri}\": files are read from file: URLs and paths; fetch {file} beforehand and name its folder"
+            ));
+        }
+        _ => uri,
+    };
+    let path = PathBuf::from(folder).join(file);
+    std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_longer_path_beats_a_longer_host() {
+        let mut db = Database::default();
+        db.add(&serde_json::json!({
+            "search": {"Google": {"domains": ["google.com", "www.google.com"], "parameters": ["q"]},
+                "Google Images": {"domains": ["google.com/imgres"], "parameters": ["q"]}},
+            "social": {"Facebook": {"domains": ["facebook.com"]}}}))
+            .unwrap();
+        let source = |host, path| db.find(host, path).map(|k| k.source.as_str());
+        assert_eq!(source("www.google.com", "/search"), Some("Google"));
+        assert_eq!(source("www.google.com", "/imgres/x"), Some("Google Images"));
+        assert_eq!(source("WWW.Google.com.", "/"), Some("Google"));
+        assert_eq!(source("l.facebook.com", "/l.php"), Some("Facebook"));
+        assert_eq!(source("blog.example", "/"), None);
+    }
+
+    #[test]
+    fn the_built_in_list_loads() {
+        let db = Database::load("embedded:", "x").unwrap();
+        assert_eq!(db.find("www.google.de", "/").map(|k| k.medium.as_str()), Some("search"));
+        assert_eq!(db.find("chatgpt.com", "/").map(|k| k.medium.as_str()), Some("chatbot"));
+    }
+}
