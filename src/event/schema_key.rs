@@ -118,6 +118,10 @@ impl SchemaKey {
             out.push_str(part);
             out.push('/');
         }
+        self.write_version(out);
+    }
+    /// Appends `MODEL-REVISION-ADDITION`.
+    pub fn write_version(&self, out: &mut String) {
         let (model, revision, addition) = self.0.version;
         let mut digits = itoa::Buffer::new();
         out.push_str(digits.format(model));

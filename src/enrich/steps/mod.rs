@@ -42,6 +42,11 @@ pub struct StepConfig {
 }
 
 impl StepConfig {
+    /// Whether `data.enabled` says so. The schema of the file has made sure that it is there.
+    pub fn is_enabled(&self) -> bool {
+        self.data.get("enabled") != Some(&serde_json::Value::Bool(false))
+    }
+
     /// The object `data.parameters`; `Null` when it is absent.
     pub fn parameters(&self) -> &serde_json::Value {
         self.data.get("parameters").unwrap_or(&serde_json::Value::Null)
@@ -161,20 +166,25 @@ impl Steps {
                         *used = true;
                         if let Some(problem) = misfit(config, version) {
                             problems.push(problem);
-                        } else if config.data.get("enabled") == Some(&serde_json::Value::Bool(false)) {
-                        } else if let Some(first) = first.filter(|_| !many) {
+                            continue;
+                        }
+                        if !config.is_enabled() {
+                            continue;
+                        }
+                        if let Some(first) = first.filter(|_| !many) {
                             problems.push(format!(
                                 "{}: {} already configures {name}; only one file may",
                                 config.file.display(),
                                 first.file.display()
                             ));
-                        } else if let Some(build) = build {
-                            first = Some(config);
-                            match build(config) {
-                                Ok(step) => steps.push(step),
-                                Err(list) => {
-                                    problems.extend(list.iter().map(|p| format!("{}: {p}", config.file.display())));
-                                }
+                            continue;
+                        }
+                        first = Some(config);
+                        match build.map(|build| build(config)) {
+                            None => {}
+                            Some(Ok(step)) => steps.push(step),
+                            Some(Err(list)) => {
+                                problems.extend(list.iter().map(|p| format!("{}: {p}", config.file.display())));
                             }
                         }
                     }
@@ -182,7 +192,7 @@ impl Steps {
             }
         }
         for (config, _) in configs.iter().zip(used).filter(|(_, used)| !used) {
-            if config.data.get("enabled") != Some(&serde_json::Value::Bool(false)) {
+            if config.is_enabled() {
                 problems.push(format!(
                     "{}: {} configures no step that this program has; the known ones are {}",
                     config.file.display(),

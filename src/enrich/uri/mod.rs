@@ -74,6 +74,11 @@ impl<'a> Uri<'a> {
         }
     }
 
+    /// The same with nothing borrowed.
+    pub fn into_owned<'b>(self) -> Uri<'b> {
+        Uri { text: Cow::Owned(self.text.into_owned()), parts: self.parts }
+    }
+
     /// The whole text.
     pub fn text(&self) -> &str {
         &self.text
