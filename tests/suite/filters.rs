@@ -61,14 +61,16 @@ fn enrich_reads_payload_lines_and_prints_one_outcome_an_event() {
         "body": body, "content_type": "application/json", "headers": ["Host: c"],
         "network_user_id": "00000000-0000-4000-a000-000000000000"}});
     let (code, out, said) = run(&["enrich", "--tsv"], format!("{line}\nnot json\n").as_bytes());
-    assert_eq!(out.len(), 3, "{out:?} {said}");
+    assert_eq!(out.len(), 2, "{out:?} {said}");
     assert_eq!((&out[0]["offset"], &out[0]["index"], &out[0]["outcome"]), (&json!(7), &json!(0), &json!("enriched")));
     assert_eq!(out[0]["event"]["event_id"], good["eid"]);
     assert_eq!(out[0]["event"]["collector_tstamp"], "2025-11-24T16:00:00.500Z");
-    assert_eq!(out[0]["tsv"].as_str().map_or_else(|| out[0]["tsv"].as_array().unwrap().len(), |t| t.split('\t').count()), 131);
+    assert_eq!(out[0]["tsv"].as_str().unwrap().split('\t').count(), 131);
+    assert_eq!(out[1]["failed_tsv"].as_str().unwrap().split('\t').count(), 131);
     assert_eq!(out[1]["outcome"], "failed");
     assert!(out[1]["bad_row"]["schema"].as_str().unwrap().contains("schema_violations"));
     assert!(out[1]["failed_event"].is_object());
-    assert_eq!(out[2]["outcome"], "failed");
-    assert_eq!(code, 0, "{said}");
+    // A line that cannot be read is told by its number; the rest goes on.
+    assert!(said.contains("line 2"), "{said}");
+    assert_eq!(code, 1, "{said}");
 }

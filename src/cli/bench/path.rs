@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 /// The pure core on one thread, on requests of ten events each.
 pub(super) fn enrich(loaded: &Loaded, seconds: u64) -> Result<Vec<Figure>, String> {
-    let enricher = enricher(&loaded.config, Vec::new()).map_err(|e| e.to_string())?;
+    let enricher = enricher(&loaded.config)?;
     let bodies = Bodies::render(500, 10, 5, 1_764_000_000_000);
     let records: Vec<Bytes> = bodies.texts().map(record).collect();
     let mut events = 0u64;
@@ -26,17 +26,18 @@ pub(super) fn enrich(loaded: &Loaded, seconds: u64) -> Result<Vec<Figure>, Strin
         'all: loop {
             for (i, record) in records.iter().enumerate() {
                 let out = enricher.process(Offset(i as u64), RecordKind::Payload, record, 1_764_000_000_000);
-                failed += out.iter().filter(|p| !matches!(p.outcome, Outcome::Enriched(_))).count() as u64;
-                events += out.len() as u64;
+                let items = out.map_err(|e| e.to_string())?.items;
+                failed += items.iter().filter(|p| !matches!(p.outcome, Outcome::Enriched(_))).count() as u64;
+                events += items.len() as u64;
             }
             if start.elapsed() >= time {
                 break 'all;
             }
         }
-        events as f64 / start.elapsed().as_secs_f64()
+        Ok::<f64, String>(events as f64 / start.elapsed().as_secs_f64())
     };
-    run(Duration::from_secs(1));
-    let rate = run(Duration::from_secs(seconds));
+    run(Duration::from_secs(1))?;
+    let rate = run(Duration::from_secs(seconds))?;
     if failed > 0 {
         return Err(format!("{failed} of the generated events fail"));
     }
@@ -61,7 +62,9 @@ fn record(body: &str) -> Bytes {
         schema: Bytes::from_static(crate::event::payload::SCHEMA.as_bytes()),
         ..Payload::default()
     };
-    crate::event::thrift::encode(&payload)
+    let mut out = bytes::BytesMut::new();
+    crate::event::thrift::encode(&payload, &mut out);
+    out.freeze()
 }
 
 /// The whole path at a steady rate: accept latency, freshness, commit, memory.

@@ -36,7 +36,7 @@ impl Renderer {
             Outcome::Enriched(event) if !self.topics.enriched.is_empty() => {
                 match self.format {
                     Format::Tsv => tsv::write(event, &mut self.value),
-                    Format::Json => sdk_json::write(event, &mut self.value),
+                    Format::Json => sdk_json::write(event, sdk_json::Form::Lossy, &mut self.value),
                 }
                 (&self.topics.enriched, event.text(self.key_column))
             }
