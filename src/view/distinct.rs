@@ -4,7 +4,10 @@
 //! them become registers. The estimate is always the *composite* one, a function of the registers alone: the other estimator
 //! of DataSketches is a little sharper but depends on the order of insertion, and then both layers would not agree.
 
+use datasketches::hash::value::raw_bytes;
 use datasketches::hll::{Coupon, HllSketch, HllType, HllUnion};
+use std::borrow::Cow;
+use std::hash::Hash;
 
 /// One standard error of the estimate, relative: 1.04 / √4096, rounded.
 pub const ERROR: f64 = 0.016;
@@ -20,33 +23,62 @@ pub enum Distinct {
     None,
     /// Coupons of few values, sorted.
     Few(Box<Vec<Coupon>>),
-    /// Registers.
-    Many(Box<HllSketch>),
+    /// Registers that grow.
+    Many(Box<HllUnion>),
+    /// Registers as they are stored: half the size, slower to add to.
+    Stored(Box<HllSketch>),
 }
 
 impl Distinct {
     /// Takes text in.
     pub fn add_text(&mut self, value: &str) {
-        self.add(Coupon::from_value(datasketches::hash::value::raw_bytes::from_str(value)));
+        self.add(raw_bytes::from_str(value));
     }
 
     /// Takes a number in.
     pub fn add_int(&mut self, value: i64) {
-        self.add(Coupon::from_value(value));
+        self.add(value);
     }
 
-    fn add(&mut self, coupon: Coupon) {
+    fn add<T: Hash>(&mut self, value: T) {
         match self {
-            Distinct::None => *self = Distinct::Few(Box::new(vec![coupon])),
-            Distinct::Few(few) => {
-                if let Err(at) = few.binary_search(&coupon) {
-                    few.insert(at, coupon);
-                    if few.len() > FEW {
-                        *self = sketch_of(few).map_or(Distinct::None, |s| Distinct::Many(Box::new(s)));
-                    }
+            Distinct::None => *self = Distinct::Few(Box::new(vec![Coupon::from_value(value)])),
+            Distinct::Few(_) => self.add_coupon(Coupon::from_value(value)),
+            Distinct::Many(registers) => registers.update_value(value),
+            Distinct::Stored(_) => {
+                if let Some(registers) = self.grow() {
+                    registers.update_value(value);
                 }
             }
-            Distinct::Many(sketch) => sketch.update_with_coupon(coupon),
+        }
+    }
+
+    fn add_coupon(&mut self, coupon: Coupon) {
+        if let Distinct::Few(few) = self
+            && let Err(at) = few.binary_search(&coupon)
+        {
+            few.insert(at, coupon);
+            if few.len() > FEW {
+                self.grow();
+            }
+        }
+    }
+
+    /// Makes growing registers of whatever this is.
+    fn grow(&mut self) -> Option<&mut HllUnion> {
+        if !matches!(self, Distinct::Many(_)) {
+            // LG_K is a constant in the allowed range, so there are always registers.
+            let mut registers = HllUnion::new(LG_K).ok()?;
+            match self {
+                Distinct::Few(few) => registers.update(&sketch_of(few)?),
+                Distinct::Stored(sketch) => registers.update(sketch),
+                Distinct::None | Distinct::Many(_) => {}
+            }
+            *self = Distinct::Many(Box::new(registers));
+        }
+        match self {
+            Distinct::Many(registers) => Some(registers),
+            _ => None,
         }
     }
 
@@ -55,18 +87,23 @@ impl Distinct {
         match (&mut *self, other) {
             (_, Distinct::None) => {}
             (Distinct::None, other) => *self = other.clone(),
-            (_, Distinct::Few(coupons)) => coupons.iter().for_each(|c| self.add(*c)),
-            (Distinct::Few(few), Distinct::Many(sketch)) => {
-                let mut merged = sketch.as_ref().clone();
-                if merged.target_type() != HllType::Hll8 {
-                    merged = union_of(&merged, None).unwrap_or(merged);
+            (Distinct::Few(few), Distinct::Few(theirs)) if few.len() + theirs.len() <= 2 * FEW => {
+                few.extend_from_slice(theirs);
+                few.sort_unstable();
+                few.dedup();
+                if few.len() > FEW {
+                    self.grow();
                 }
-                few.iter().for_each(|c| merged.update_with_coupon(*c));
-                *self = Distinct::Many(Box::new(merged));
             }
-            (Distinct::Many(a), Distinct::Many(b)) => {
-                if let Some(merged) = union_of(a, Some(b)) {
-                    **a = merged;
+            (_, other) => {
+                let theirs = match other {
+                    Distinct::Stored(sketch) => Some(Cow::Borrowed(sketch.as_ref())),
+                    Distinct::Many(registers) => Some(Cow::Owned(registers.to_sketch(HllType::Hll8))),
+                    Distinct::Few(few) => sketch_of(few).map(Cow::Owned),
+                    Distinct::None => None,
+                };
+                if let (Some(registers), Some(theirs)) = (self.grow(), theirs) {
+                    registers.update(&theirs);
                 }
             }
         }
@@ -74,24 +111,21 @@ impl Distinct {
 
     /// How many different values, estimated.
     pub fn value(&self) -> u64 {
-        match self {
-            Distinct::None => 0,
-            Distinct::Few(few) => few.len() as u64,
-            Distinct::Many(sketch) => sketch.composite_estimate().round().max(0.0) as u64,
-        }
+        let estimate = match self {
+            Distinct::None => 0.0,
+            Distinct::Few(few) => few.len() as f64,
+            Distinct::Many(registers) => registers.composite_estimate(),
+            Distinct::Stored(sketch) => sketch.composite_estimate(),
+        };
+        estimate.round().max(0.0) as u64
     }
 
     /// Halves the memory of one that will not grow any more.
     pub fn compact(&mut self) {
         match self {
-            Distinct::None => {}
             Distinct::Few(few) => few.shrink_to_fit(),
-            Distinct::Many(sketch) => {
-                if let Ok(mut union) = HllUnion::new(LG_K) {
-                    union.update(sketch);
-                    **sketch = union.to_sketch(HllType::Hll4);
-                }
-            }
+            Distinct::Many(registers) => *self = Distinct::Stored(Box::new(registers.to_sketch(HllType::Hll4))),
+            Distinct::None | Distinct::Stored(_) => {}
         }
     }
 
@@ -100,7 +134,8 @@ impl Distinct {
         match self {
             Distinct::None => 0,
             Distinct::Few(few) => 40 + 4 * few.capacity(),
-            Distinct::Many(sketch) => 160 + sketch.estimated_size(),
+            Distinct::Many(registers) => 160 + registers.estimated_size(),
+            Distinct::Stored(sketch) => 160 + sketch.estimated_size(),
         }
     }
 
@@ -109,14 +144,8 @@ impl Distinct {
         match self {
             Distinct::None => None,
             Distinct::Few(few) => sketch_of(few).map(|s| s.serialize()),
-            Distinct::Many(_) => {
-                let mut small = self.clone();
-                small.compact();
-                match small {
-                    Distinct::Many(sketch) => Some(sketch.serialize()),
-                    _ => None,
-                }
-            }
+            Distinct::Many(registers) => Some(registers.to_sketch(HllType::Hll4).serialize()),
+            Distinct::Stored(sketch) => Some(sketch.serialize()),
         }
     }
 
@@ -129,24 +158,14 @@ impl Distinct {
         if sketch.lg_config_k() != LG_K {
             return Err(format!("a sketch of 2^{} registers; expected 2^{LG_K}", sketch.lg_config_k()));
         }
-        Ok(Distinct::Many(Box::new(sketch)))
+        Ok(Distinct::Stored(Box::new(sketch)))
     }
 }
 
 fn sketch_of(coupons: &[Coupon]) -> Option<HllSketch> {
-    // LG_K is a constant in the allowed range, so there is always a sketch.
     let mut sketch = HllSketch::new(LG_K, HllType::Hll8).ok()?;
     coupons.iter().for_each(|c| sketch.update_with_coupon(*c));
     Some(sketch)
-}
-
-fn union_of(a: &HllSketch, b: Option<&HllSketch>) -> Option<HllSketch> {
-    let mut union = HllUnion::new(LG_K).ok()?;
-    union.update(a);
-    if let Some(b) = b {
-        union.update(b);
-    }
-    Some(union.to_sketch(HllType::Hll8))
 }
 
 #[cfg(test)]
