@@ -25,7 +25,7 @@ pub struct Config {
     pub cache_ttl: Span,
     /// How long "no registry has this schema" is believed. From 1s.
     pub missing_ttl: Span,
-    /// How many compiled schemas are kept in memory, and as many again of the names that nobody knows. 16 to 1000000.
+    /// How many compiled schemas are kept in memory, from 1024 to 1000000.
     pub cache_size: usize,
     /// How long one request to a registry may take, from 100ms to 60s.
     pub timeout: Span,
@@ -91,8 +91,8 @@ impl Config {
         if self.timeout < Span::from_millis(100) || self.timeout > Span::from_secs(60) {
             say("timeout", format!("is {}; allowed: 100ms to 60s", self.timeout));
         }
-        if !(16..=1_000_000).contains(&self.cache_size) {
-            say("cache_size", format!("is {}; allowed: 16 to 1000000", self.cache_size));
+        if !(1024..=1_000_000).contains(&self.cache_size) {
+            say("cache_size", format!("is {}; allowed: 1024 to 1000000", self.cache_size));
         }
         for (i, registry) in self.registries.iter().enumerate() {
             let key = |field: &str| format!("registries[{i}].{field}");

@@ -14,6 +14,11 @@ pub struct CompiledSchema {
     content: u64,
 }
 
+/// Tells documents apart within this process.
+fn content_of(text: &str) -> u64 {
+    ahash::RandomState::with_seeds(1, 2, 3, 4).hash_one(text)
+}
+
 /// Why data does not pass. Serialises as the body of a `ValidationError` (`dataReports` or `schemaIssues`).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub enum Invalid {
@@ -35,8 +40,14 @@ impl CompiledSchema {
             .and_then(|v| crate::event::schema_key::parse_version(v).ok())
             .filter(|v| *v > key.version())
             .map(|v| key.with_version(v));
-        let content = ahash::RandomState::with_seeds(1, 2, 3, 4).hash_one(document.to_text());
+        let content = content_of(&document.to_text());
         CompiledSchema { superseded_by, validator: Validator::compile(document), content, key }
+    }
+
+    /// The schema for a document that cannot be read: nothing passes, and the issue says why.
+    pub(super) fn unreadable(key: SchemaKey, why: &str, text: &str) -> Self {
+        let issue = SchemaIssue { path: "$".to_owned(), message: format!("$: {why}") };
+        CompiledSchema { superseded_by: None, validator: Err(vec![issue]), content: content_of(text), key }
     }
 
     /// Its name.

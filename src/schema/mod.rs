@@ -4,18 +4,28 @@
 //! makes the pipeline wait and only the second fails an event; every cache is bounded; a schema that turns up while running
 //! takes effect without restart. `validator` is pure and knows nothing of registries.
 
+mod cache;
 mod config;
 mod document;
 mod error;
+mod flight;
 mod lint;
 mod lookup;
+mod metrics;
+mod publish;
+mod refresh;
+mod registry;
 mod resolver;
+mod stage;
 pub mod validator;
 
 pub use config::{Config, RegistryConfig};
 pub use document::{CompiledSchema, Invalid};
 pub use error::{BuildError, Outage, PutProblem};
-pub use lint::{Finding, Stored};
+pub use lint::{Finding, Stored, lint};
 pub use lookup::{Lookup, LookupError, LookupHistory};
 pub use resolver::{Resolver, build};
 pub use validator::{Report, SchemaIssue};
+
+#[cfg(test)]
+mod tests;

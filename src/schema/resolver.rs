@@ -1,72 +1,308 @@
-//! The resolver: answers from memory at once, fetches when asked to.
+//! The resolver: answers from memory at once, asks the registries when told to.
+//!
+//! Order in which a schema is looked for: our own registry; HTTP registries that have a matching vendor prefix; folders as
+//! configured; the built-in schemas; the other HTTP registries. Among HTTP registries the lower priority number comes first.
+//! The first that has it wins. If none has it and one gave no answer, nothing is concluded: that is an [`Outage`].
 
+use super::cache::{Cache, Source};
 use super::config::Config;
-use super::error::{BuildError, Outage, PutProblem};
-use super::lint::Stored;
-use super::lookup::Lookup;
+use super::document::CompiledSchema;
+use super::error::{BuildError, Outage};
+use super::flight::Flights;
+use super::lookup::{Lookup, LookupError, LookupHistory};
+use super::metrics::ResolverMetrics;
+use super::registry::{Answer, BuiltIn, Folder, HttpRegistry};
+use super::validator::MAX_SCHEMA_DEPTH;
 use crate::event::SchemaKey;
+use crate::event::json::parse;
 use crate::event::schema_key::SchemaKeyError;
 use crate::telemetry::metrics::Metrics;
+use parking_lot::Mutex;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// Threads that one call of `fetch` asks registries with.
+const FETCHERS: usize = 8;
+/// Versions that supersede one another are followed this far.
+const MAX_SUPERSEDED: usize = 8;
+/// Name of our own registry in look-up histories.
+const OWN: &str = "local";
 
 /// Knows every schema that was asked for; shared by all threads.
 #[derive(Debug)]
-pub struct Resolver {}
+pub struct Resolver {
+    /// Our own registry first, if there is one; then the configured folders.
+    pub(super) folders: Vec<Folder>,
+    pub(super) has_own: bool,
+    /// By priority.
+    http: Vec<HttpRegistry>,
+    pub(super) cache: Cache,
+    flights: Flights,
+    generation: AtomicU64,
+    pub(super) putting: Mutex<()>,
+    pub(super) ttl: Duration,
+    pub(super) missing_ttl: Duration,
+    metrics: ResolverMetrics,
+}
 
-/// Makes the resolver. With a data directory, `data_dir/iglu` is its own registry and `state/iglu` its disk cache; without,
-/// nothing is written anywhere.
+/// What asking around gave.
+pub(super) enum Outcome {
+    Found(CompiledSchema, Source),
+    Missing(LookupHistory),
+    Out(Outage),
+}
+
+/// Makes the resolver and the thread that keeps it fresh, which ends when the resolver is dropped. With a data directory,
+/// `data_dir/iglu` is its own registry and `data_dir/state/iglu` its disk cache; without, nothing is written unless
+/// `cache_dir` is configured.
 ///
 /// # Errors
 /// [`BuildError`].
-pub fn build(_config: &Config, _data_dir: Option<&Path>, _metrics: &Metrics) -> Result<Arc<Resolver>, BuildError> {
-    Ok(Arc::new(Resolver {}))
+pub fn build(config: &Config, data_dir: Option<&Path>, metrics: &Metrics) -> Result<Arc<Resolver>, BuildError> {
+    let resolver = Arc::new(Resolver::new(config, data_dir, ResolverMetrics::new(metrics))?);
+    super::stage::spawn(&resolver).map_err(BuildError::Thread)?;
+    Ok(resolver)
+}
+
+/// One place to ask.
+enum Place<'r> {
+    Folder(usize, &'r Folder),
+    BuiltIn,
+    Http(&'r HttpRegistry),
+}
+
+impl Place<'_> {
+    fn name(&self) -> &str {
+        match self {
+            Place::Folder(_, folder) => folder.name(),
+            Place::BuiltIn => BuiltIn::NAME,
+            Place::Http(registry) => &registry.config().name,
+        }
+    }
+
+    /// Whether an event has to wait when this place gives no answer.
+    fn is_required(&self) -> bool {
+        match self {
+            Place::Http(registry) => registry.config().required,
+            _ => true,
+        }
+    }
 }
 
 impl Resolver {
-    /// What is known about a schema. No I/O, no waiting.
-    pub fn get(&self, _key: &SchemaKey) -> Lookup {
-        Lookup::NotYet
+    pub(super) fn new(config: &Config, data_dir: Option<&Path>, metrics: ResolverMetrics) -> Result<Self, BuildError> {
+        let mut folders = Vec::new();
+        if let Some(dir) = data_dir.map(|d| d.join("iglu")) {
+            std::fs::create_dir_all(&dir).map_err(|source| BuildError::Folder { path: dir.clone(), source })?;
+            folders.push(Folder::new(OWN.to_owned(), dir));
+        }
+        folders.extend(config.path.iter().map(|path| Folder::new(path.display().to_string(), path.clone())));
+        let cache_dir = config.cache_dir.clone().or_else(|| data_dir.map(|d| d.join("state").join("iglu")));
+        if let Some(dir) = &cache_dir {
+            std::fs::create_dir_all(dir).map_err(|source| BuildError::Folder { path: dir.clone(), source })?;
+        }
+        let mut registries = config.http_registries();
+        registries.sort_by_key(|r| r.priority);
+        let (timeout, ttl) = (config.timeout.to_duration(), config.cache_ttl.to_duration());
+        let http = registries
+            .into_iter()
+            .map(|r| HttpRegistry::new(r, timeout, ttl, cache_dir.as_deref(), metrics.http.clone()))
+            .collect();
+        Ok(Resolver {
+            folders,
+            has_own: data_dir.is_some(),
+            http,
+            cache: Cache::new(config.cache_size, metrics.clone()),
+            flights: Flights::default(),
+            generation: AtomicU64::new(0),
+            putting: Mutex::new(()),
+            ttl,
+            missing_ttl: config.missing_ttl.to_duration(),
+            metrics,
+        })
     }
 
-    /// As [`Resolver::get`], by the text of a URI; texts seen before are not parsed again.
+    /// What is known about a schema. No I/O, no waiting.
+    pub fn get(&self, key: &SchemaKey) -> Lookup {
+        self.cache.look_key(key)
+    }
+
+    /// As [`Resolver::get`], by the text of a URI; the text of a known schema is not parsed again.
     ///
     /// # Errors
     /// The text is no Iglu URI.
     pub fn get_uri(&self, uri: &str) -> Result<(SchemaKey, Lookup), SchemaKeyError> {
-        Ok((SchemaKey::parse(uri)?, Lookup::NotYet))
-    }
-
-    /// Asks the registries for what is not known yet, and waits for the answers (bounded by the time-outs). A superseding
-    /// version is fetched along. Afterwards [`Resolver::get`] answers for every key.
-    ///
-    /// # Errors
-    /// [`Outage`]: wait, then ask again.
-    pub fn fetch(&self, _keys: &[SchemaKey]) -> Result<(), Outage> {
-        Ok(())
+        match self.cache.look(uri) {
+            Some(known) => Ok(known),
+            None => Ok((SchemaKey::parse(uri)?, Lookup::NotYet)),
+        }
     }
 
     /// Grows whenever an answer that was given before may be another one now: a schema was put, changed, or turned up.
     pub fn generation(&self) -> u64 {
-        0
+        self.generation.load(Ordering::Acquire)
     }
 
-    /// Stores a schema in our own registry; it takes effect at once.
+    /// Asks the registries for what is not known yet, and waits for the answers (bounded by the time-outs). A superseding
+    /// version is fetched along. Afterwards [`Resolver::get`] answers for every key. One look-up serves all threads that want
+    /// the same schema.
     ///
     /// # Errors
-    /// [`PutProblem`].
-    pub fn put(&self, _key: &SchemaKey, _body: &str) -> Result<Stored, PutProblem> {
-        Err(PutProblem::NoStore)
+    /// [`Outage`]: wait, then ask again. The other keys have been fetched all the same.
+    pub fn fetch(&self, keys: &[SchemaKey]) -> Result<(), Outage> {
+        let mut wanted: Vec<&SchemaKey> = keys.iter().filter(|key| !self.cache.knows(key)).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let (next, outage) = (AtomicUsize::new(0), Mutex::new(None));
+        let work = || {
+            while let Some(key) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if let Err(out) = self.fetch_chain(key) {
+                    outage.lock().get_or_insert(out);
+                }
+            }
+        };
+        let helpers = if self.http.is_empty() { 0 } else { (wanted.len().max(1) - 1).min(FETCHERS - 1) };
+        std::thread::scope(|scope| {
+            for _ in 0..helpers {
+                scope.spawn(work);
+            }
+            work();
+        });
+        outage.into_inner().map_or(Ok(()), Err)
     }
 
-    /// The document of a schema in a folder or built in, as it was written.
-    pub fn document(&self, _key: &SchemaKey) -> Option<String> {
-        None
+    /// A schema and what supersedes it.
+    fn fetch_chain(&self, key: &SchemaKey) -> Result<(), Outage> {
+        let mut key = key.clone();
+        for _ in 0..MAX_SUPERSEDED {
+            self.fetch_one(&key)?;
+            let newer = self.cache.held(&key).and_then(|held| held.schema.superseded_by().cloned());
+            match newer {
+                Some(newer) => key = newer,
+                None => break,
+            }
+        }
+        Ok(())
     }
 
-    /// Names of all schemas in folders and built in whose path begins with the given parts (`""`, `com.acme`,
-    /// `com.acme/cart/jsonschema`, `com.acme/cart/jsonschema/1`), sorted.
-    pub fn list(&self, _prefix: &str) -> Vec<SchemaKey> {
-        Vec::new()
+    fn fetch_one(&self, key: &SchemaKey) -> Result<(), Outage> {
+        loop {
+            if self.cache.knows(key) {
+                return Ok(());
+            }
+            let Some(_flight) = self.flights.board(key) else { continue };
+            // Another flight may have landed between the look and the boarding.
+            if self.cache.knows(key) {
+                return Ok(());
+            }
+            self.metrics.fetches.inc();
+            return match self.look_up(key, false) {
+                Outcome::Out(outage) => {
+                    self.metrics.outages.inc();
+                    Err(outage)
+                }
+                outcome => {
+                    self.install(key, outcome);
+                    Ok(())
+                }
+            };
+        }
+    }
+
+    /// Asks around. `fresh`: kept answers of HTTP registries will not do.
+    pub(super) fn look_up(&self, key: &SchemaKey, fresh: bool) -> Outcome {
+        let mut history = LookupHistory::default();
+        let mut outage: Option<Outage> = None;
+        for place in self.places(key.vendor()) {
+            // The state is noted before the file is read: a change in between is seen later.
+            let (answer, source) = match &place {
+                Place::Folder(i, folder) => {
+                    let stamp = folder.stamp(key);
+                    (folder.ask(key), Source::Folder(*i, stamp))
+                }
+                Place::BuiltIn => (BuiltIn::ask(key), Source::BuiltIn),
+                Place::Http(registry) => (registry.ask(key, fresh), Source::Http),
+            };
+            match answer {
+                Answer::Found(text) => return Outcome::Found(compile(key, &text), source),
+                Answer::NotFound => history.push(place.name(), LookupError::NotFound),
+                Answer::Failed(error, retry_after) => {
+                    if place.is_required() && outage.is_none() {
+                        let message = match &error {
+                            LookupError::NotFound => String::new(),
+                            LookupError::RepoFailure(m) | LookupError::ClientFailure(m) => m.clone(),
+                        };
+                        let registry = place.name().to_owned();
+                        outage = Some(Outage { schema: key.uri(), registry, message, retry_after });
+                    }
+                    history.push(place.name(), error);
+                }
+            }
+        }
+        outage.map_or(Outcome::Missing(history), Outcome::Out)
+    }
+
+    /// All places, in the order in which they are asked about a vendor.
+    fn places(&self, vendor: &str) -> impl Iterator<Item = Place<'_>> {
+        let own = usize::from(self.has_own);
+        let folder = |(i, f)| Place::Folder(i, f);
+        let (matching, others): (Vec<_>, Vec<_>) =
+            self.http.iter().partition(|r| r.config().vendor_prefixes.iter().any(|p| vendor.starts_with(p.as_str())));
+        let first = self.folders.iter().enumerate().take(own).map(folder);
+        let folders = self.folders.iter().enumerate().skip(own).map(folder);
+        first
+            .chain(matching.into_iter().map(Place::Http))
+            .chain(folders)
+            .chain(std::iter::once(Place::BuiltIn))
+            .chain(others.into_iter().map(Place::Http))
+    }
+
+    /// Takes an answer in. An outage leaves everything as it is.
+    pub(super) fn install(&self, key: &SchemaKey, outcome: Outcome) {
+        let before = self.cache.held(key);
+        let changed = match outcome {
+            Outcome::Found(schema, source) => match before {
+                Some(held) if held.schema.same_content(&schema) => {
+                    self.cache.put_found(held.schema, source);
+                    false
+                }
+                // A half-written or spoiled document does not replace one that works.
+                Some(held) if held.schema.schema_issues().is_empty() && !schema.schema_issues().is_empty() => {
+                    tracing::warn!(schema = %key, issues = ?schema.schema_issues(), "the new document is faulty; the old one stays");
+                    self.cache.put_found(held.schema, source);
+                    false
+                }
+                before => {
+                    let was_missing = self.cache.is_missing(key);
+                    if let Some(issue) = schema.schema_issues().first() {
+                        tracing::warn!(schema = %key, path = issue.path, issue = issue.message, "the schema is faulty");
+                    }
+                    self.cache.put_found(Arc::new(schema), source);
+                    before.is_some() || was_missing
+                }
+            },
+            Outcome::Missing(history) => {
+                self.cache.put_missing(key, history);
+                before.is_some()
+            }
+            Outcome::Out(_) => false,
+        };
+        if changed {
+            self.changed();
+        }
+    }
+
+    pub(super) fn changed(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// A document that is no JSON makes a schema that nothing passes, and that says why.
+pub(super) fn compile(key: &SchemaKey, text: &str) -> CompiledSchema {
+    match parse(text, MAX_SCHEMA_DEPTH) {
+        Ok(document) => CompiledSchema::compile(key.clone(), &document),
+        Err(e) => CompiledSchema::unreadable(key.clone(), &format!("is no JSON: {e}"), text),
     }
 }

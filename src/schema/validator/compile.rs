@@ -74,7 +74,7 @@ struct Compiler<'j, 'a> {
 
 impl<'j, 'a> Compiler<'j, 'a> {
     fn issue(&mut self, path: &str, message: String) {
-        self.issues.push(SchemaIssue { path: path.to_owned(), message });
+        self.issues.push(SchemaIssue { path: path.to_owned(), message: format!("{path}: {message}") });
     }
 
     /// The node of a place, now or later. References lead to the node of what they point to.

@@ -15,14 +15,10 @@ mod java_regex;
 mod names;
 mod node;
 mod number;
-#[cfg(test)]
-mod oracle;
 mod pattern;
 mod refs;
 mod report;
 mod steps;
-#[cfg(test)]
-mod tests;
 
 pub use report::{Report, SchemaIssue};
 
@@ -70,3 +66,33 @@ impl Validator {
         if self.is_valid(data) { Vec::new() } else { explain::explain(&self.nodes, compile::ROOT, data) }
     }
 }
+
+/// Equality of JSON values: numbers by value, objects in any order.
+pub(super) fn equal_json(a: &Json, b: &Json) -> bool {
+    equal::equal(a, b)
+}
+
+/// Whether one JSON number is greater than another.
+pub(super) fn number_above(a: &str, b: &str) -> bool {
+    number::compare(a, b).is_gt()
+}
+
+/// Whether a value of `format` is enforced.
+pub(super) fn is_known_format(name: &str) -> bool {
+    format::Format::named(name).is_some()
+}
+
+/// Whether draft-04 knows a keyword.
+pub(super) fn is_draft04_keyword(name: &str) -> bool {
+    DRAFT_04_KEYWORDS.contains(name)
+}
+
+/// The keywords: the properties of the metaschema, and `$ref`, which it cannot hold.
+static DRAFT_04_KEYWORDS: LazyLock<ahash::AHashSet<String>> = LazyLock::new(|| {
+    let document = parse(include_str!("draft04.json"), MAX_SCHEMA_DEPTH).ok();
+    let properties = document.as_ref().and_then(|d| d.get("properties")?.as_object()).unwrap_or(&[]);
+    properties.iter().map(|(name, _)| name.to_string()).chain(["$ref".to_owned()]).collect()
+});
+
+#[cfg(test)]
+mod tests;

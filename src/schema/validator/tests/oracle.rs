@@ -3,7 +3,7 @@
 //! The generator stays away from what the reference does otherwise than the draft on purpose: integers written with a point,
 //! `$` before a last line terminator, and formats, which have their own tables.
 
-use super::{Validator, parse};
+use super::super::{Validator, parse};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -1,0 +1,1 @@
+//! The resolver with real folders and a real HTTP server.
