@@ -10,8 +10,8 @@ pub const ERROR: f64 = 0.008;
 
 /// Values closer to zero than this count as zero.
 const LEAST: f64 = 1.0 / (1u64 << 30) as f64;
-/// Greater values count as this; about 1.15 × 10¹⁸.
-const GREATEST: f64 = (1u64 << 60) as f64;
+/// Greater values count as this, 2¹⁰⁰: about 1.27 × 10³⁰.
+const GREATEST: f64 = f64::from_bits((1023 + 100) << 52);
 const MANTISSA_BITS: u32 = 6;
 const FORM: u8 = 1;
 

@@ -12,3 +12,4 @@ mod kafka;
 mod kill;
 mod lambda;
 mod trackers;
+mod view_sql;
