@@ -72,7 +72,9 @@ impl<'r> Schemas<'r> {
                 let newer = newer.clone();
                 match self.resolver.get(&newer) {
                     Lookup::Found(schema) => test(&schema, data, Some(newer), key),
-                    Lookup::Missing(history) => Err(Problem::Iglu { key: newer, error: IgluError::Unresolved(history) }),
+                    Lookup::Missing(history) => {
+                        Err(Problem::Iglu { key: newer, error: IgluError::Unresolved(history) })
+                    }
                     Lookup::NotYet => {
                         self.wanted.borrow_mut().push(newer);
                         Ok(Passed { schema: key, original: None })

@@ -243,8 +243,7 @@ fn is_uri_shape(uri: &str) -> bool {
 }
 
 fn not_json(text: &str, error: &json::JsonError, at: Source) -> Violation {
-    let problem =
-        Problem::NotJson { field: at.name().into(), value: Some(text.to_owned()), error: error.to_string() };
+    let problem = Problem::NotJson { field: at.name().into(), value: Some(text.to_owned()), error: error.to_string() };
     Violation { problem, source: at, data: None }
 }
 

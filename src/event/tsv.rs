@@ -34,6 +34,16 @@ pub fn line(event: &Event) -> String {
     out
 }
 
+/// A length in bytes that the line does not pass, found without writing it.
+pub fn longest(event: &Event) -> usize {
+    // The longest typed cell is a time; a text may quadruple by its tabs, and may be shared by several cells.
+    let typed = COUNT * 25;
+    let text: usize = (0..COUNT).filter_map(|i| event.text(i)).map(str::len).sum();
+    let datum = |d: &SelfDescribing| d.data.len() + d.schema.vendor().len() + d.schema.name().len() + 160;
+    let data = event.unstruct.iter().chain(&event.contexts).chain(&event.derived).map(datum).sum::<usize>();
+    typed + 4 * text + data + 3 * 120
+}
+
 /// Appends the text of one cell; nothing for an absent one.
 pub fn write_cell(event: &Event, column: usize, out: &mut String) {
     match column {

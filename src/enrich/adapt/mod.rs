@@ -93,10 +93,8 @@ pub(super) fn not_json(field: &'static str, value: &str, error: &json::JsonError
 
 /// The query string as parameters that borrow from the request.
 pub(super) fn query<'c>(collected: &'c Collected<'c>) -> Params<'c> {
-    let borrow = |p: &'c Param<'c>| Param {
-        name: Cow::Borrowed(&*p.name),
-        value: p.value.as_deref().map(Cow::Borrowed),
-    };
+    let borrow =
+        |p: &'c Param<'c>| Param { name: Cow::Borrowed(&*p.name), value: p.value.as_deref().map(Cow::Borrowed) };
     Params::from_pairs(collected.querystring.iter().map(borrow).collect())
 }
 

@@ -98,11 +98,9 @@ fn request(collected: &Collected<'_>, user_id: &str, out: &mut String) {
     }
     out.push(',');
     time("timestamp", collected.timestamp_ms, out);
-    for (key, value) in [
-        ("ipAddress", collected.ip.as_deref()),
-        ("useragent", collected.user_agent),
-        ("refererUri", collected.referer),
-    ] {
+    for (key, value) in
+        [("ipAddress", collected.ip.as_deref()), ("useragent", collected.user_agent), ("refererUri", collected.referer)]
+    {
         out.push(',');
         member(key, value, out);
     }

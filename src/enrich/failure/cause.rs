@@ -24,12 +24,13 @@ pub(super) fn of_problem(kind: BadRowKind, problem: &Problem) -> Cause {
         Problem::NotJson { field, error, .. } => {
             Cause { path: Some(field.to_string()), ..cause(kind, "NotJSON", error.clone()) }
         }
-        Problem::NotIglu { error, .. } => Cause { keyword: Some((*error).to_owned()), ..cause(kind, "NotIglu", *error) },
+        Problem::NotIglu { error, .. } => {
+            Cause { keyword: Some((*error).to_owned()), ..cause(kind, "NotIglu", *error) }
+        }
         Problem::Criterion { key, criterion } => Cause {
             schema: Some(key.uri()),
             ..cause(kind, "CriterionMismatch", format!("the envelope must be {criterion}"))
         },
-        Problem::Mapping { expectation, .. } => cause(kind, "SchemaMapping", expectation.clone()),
         Problem::Iglu { key, error } => of_iglu(kind, key, error),
     }
 }
@@ -69,11 +70,7 @@ pub(super) fn of_step(failure: &StepFailure) -> Cause {
         StepMessage::Input { field, expectation, .. } => (Some(field.to_string()), expectation.clone()),
         StepMessage::Plain(error) => (None, error.clone()),
     };
-    Cause {
-        schema,
-        path,
-        ..cause(BadRowKind::EnrichmentFailures, format!("EnrichmentError: {identifier}"), message)
-    }
+    Cause { schema, path, ..cause(BadRowKind::EnrichmentFailures, format!("EnrichmentError: {identifier}"), message) }
 }
 
 pub(super) fn of_size(actual: usize, max: u64) -> Cause {

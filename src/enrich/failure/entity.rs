@@ -87,9 +87,6 @@ fn of_violation(violation: &Violation, at: Millis) -> SelfDescribing {
             });
             Entity { kind: "CriterionMismatch", errors, schema: Some(key.uri()), data }
         }
-        Problem::Mapping { expectation, .. } => {
-            Entity { kind: "SchemaMapping", errors: one(expectation, source, nothing), schema: None, data }
-        }
         Problem::Iglu { key, error: IgluError::Unresolved(history) } => {
             let errors = one(&format!("no registry has {key}"), source, |out| {
                 out.push_str(",\"lookupHistory\":");

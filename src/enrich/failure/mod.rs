@@ -13,8 +13,8 @@ use crate::schema::{Invalid, LookupHistory, Report};
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
-/// One message of a bad row. Which shapes a row may hold is fixed by its schema: tracker protocol violations and schema
-/// violations hold all but the last, adapter failures hold no Iglu errors.
+/// One message of a bad row. Which shapes a row may hold is fixed by its schema: adapter failures hold only the first three,
+/// schema violations all but the first.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Problem {
     /// A part of the request is not as it has to be.
@@ -55,15 +55,6 @@ pub enum Problem {
         key: SchemaKey,
         /// Which of the two.
         error: IgluError,
-    },
-    /// A webhook event type that no schema belongs to.
-    Mapping {
-        /// The type that came.
-        actual: Option<String>,
-        /// All known types with their schemas.
-        expected: Vec<(String, String)>,
-        /// What is expected.
-        expectation: String,
     },
 }
 

@@ -88,18 +88,6 @@ pub(super) fn problem(problem: &Problem, at: Millis, out: &mut String) {
             out.push_str(",\"error\":");
             iglu_error(error, at, out);
         }
-        Problem::Mapping { actual, expected, expectation } => {
-            member("actual", actual.as_deref().map(|a| cut(a, EXPECTATION)), out);
-            out.push_str(",\"expectedMapping\":{");
-            for (i, (name, schema)) in expected.iter().enumerate() {
-                if i > 0 {
-                    out.push(',');
-                }
-                member(name, Some(schema), out);
-            }
-            out.push_str("},");
-            member("expectation", Some(cut(expectation, EXPECTATION)), out);
-        }
     }
     out.push('}');
 }

@@ -65,7 +65,11 @@ fn another_record_schema_is_refused() {
     assert!(check_schema(&p).is_ok());
     p.schema = Bytes::from_static(b"iglu:com.snowplowanalytics.snowplow/CollectorPayload/thrift/1-0-7");
     assert!(check_schema(&p).is_ok());
-    for other in ["", "iglu:com.snowplowanalytics.snowplow/CollectorPayload/thrift/2-0-0", "iglu:com.snowplowanalytics.snowplow/CollectorPayload/thrift/1-0-"] {
+    for other in [
+        "",
+        "iglu:com.snowplowanalytics.snowplow/CollectorPayload/thrift/2-0-0",
+        "iglu:com.snowplowanalytics.snowplow/CollectorPayload/thrift/1-0-",
+    ] {
         p.schema = Bytes::copy_from_slice(other.as_bytes());
         assert!(check_schema(&p).is_err(), "{other}");
     }

@@ -44,7 +44,18 @@ mod tests {
         ] {
             assert_eq!(reprint(text).as_deref(), Some(out), "{text}");
         }
-        for bad in ["", "unknown", "1-1-1-1", "1-1-1-1-1-1", "1-1-1-1-", "{c6ef3124-b53a-4b13-a233-0088f79dcbcb}", "c6ef3124b53a4b13a2330088f79dcbcb", "g-1-1-1-1", "1- 1-1-1-1", "+1-1-1-1-1"] {
+        for bad in [
+            "",
+            "unknown",
+            "1-1-1-1",
+            "1-1-1-1-1-1",
+            "1-1-1-1-",
+            "{c6ef3124-b53a-4b13-a233-0088f79dcbcb}",
+            "c6ef3124b53a4b13a2330088f79dcbcb",
+            "g-1-1-1-1",
+            "1- 1-1-1-1",
+            "+1-1-1-1-1",
+        ] {
             assert_eq!(reprint(bad), None, "{bad}");
         }
     }

@@ -51,7 +51,13 @@ mod tests {
 
     #[test]
     fn decoding_takes_both_alphabets_padding_or_none_and_skips_the_rest() {
-        for text in ["eyJhIjoiw7w_In0", "eyJhIjoiw7w_In0=", "eyJhIjoiw7w/In0=", "eyJh\nIjoi w7w/In0==", "eyJhIjoiw7w_In0=ignored"] {
+        for text in [
+            "eyJhIjoiw7w_In0",
+            "eyJhIjoiw7w_In0=",
+            "eyJhIjoiw7w/In0=",
+            "eyJh\nIjoi w7w/In0==",
+            "eyJhIjoiw7w_In0=ignored",
+        ] {
             assert_eq!(decode(text), "{\"a\":\"ü?\"}", "{text}");
         }
         assert_eq!(decode(""), "");

@@ -114,8 +114,14 @@ pub fn apply<'a>(params: &'a Params<'a>, event: &mut Event, errors: &mut Vec<Fie
 
 fn set_typed(event: &mut Event, action: Action, value: &str) -> Result<(), &'static str> {
     match action {
-        Action::EventCode => event.set_text(c::EVENT, event_name(value).ok_or("not a known event code: pv, pp, se, ue, tr, ti, ad and ev are")?),
-        Action::Platform => event.set_text(c::PLATFORM, platform(value).ok_or("not a known platform: web, iot, app, mob, pc, cnsl, tv, srv and headset are")?),
+        Action::EventCode => event.set_text(
+            c::EVENT,
+            event_name(value).ok_or("not a known event code: pv, pp, se, ue, tr, ti, ad and ev are")?,
+        ),
+        Action::Platform => event.set_text(
+            c::PLATFORM,
+            platform(value).ok_or("not a known platform: web, iot, app, mob, pc, cnsl, tv, srv and headset are")?,
+        ),
         Action::Uuid(column) => {
             if !tsv::is_uuid(value) {
                 return Err("not a UUID: 8-4-4-4-12 hexadecimal digits are");

@@ -195,7 +195,25 @@ mod tests {
 
     #[test]
     fn what_is_no_decimal_is_refused_and_exponents_are_bounded() {
-        for bad in ["", "1,5", " 1", "1 ", "NaN", "Infinity", "0x1F", ".", "-", "1e", "e5", "1.2.3", "1E999999", "1E-999999", "1E99999999999", "--1", "1e5.0"] {
+        for bad in [
+            "",
+            "1,5",
+            " 1",
+            "1 ",
+            "NaN",
+            "Infinity",
+            "0x1F",
+            ".",
+            "-",
+            "1e",
+            "e5",
+            "1.2.3",
+            "1E999999",
+            "1E-999999",
+            "1E99999999999",
+            "--1",
+            "1e5.0",
+        ] {
             assert_eq!(dec(bad), None, "{bad}");
         }
         assert!(dec("1E400").is_some() && dec("1E401").is_none());
@@ -203,7 +221,22 @@ mod tests {
 
     #[test]
     fn integers_follow_java() {
-        for (text, out) in [("+7", Some(7)), ("-7", Some(-7)), ("007", Some(7)), ("٣", Some(3)), ("３", Some(3)), ("2147483647", Some(i32::MAX)), ("-2147483648", Some(i32::MIN)), ("2147483648", None), (" 7", None), ("7.0", None), ("1e3", None), ("", None), ("+", None), ("\u{1D7D7}", None)] {
+        for (text, out) in [
+            ("+7", Some(7)),
+            ("-7", Some(-7)),
+            ("007", Some(7)),
+            ("٣", Some(3)),
+            ("３", Some(3)),
+            ("2147483647", Some(i32::MAX)),
+            ("-2147483648", Some(i32::MIN)),
+            ("2147483648", None),
+            (" 7", None),
+            ("7.0", None),
+            ("1e3", None),
+            ("", None),
+            ("+", None),
+            ("\u{1D7D7}", None),
+        ] {
             assert_eq!(int(text), out, "{text}");
         }
         assert_eq!(long("-9223372036854775808"), Some(i64::MIN));
@@ -213,7 +246,20 @@ mod tests {
     #[test]
     fn sizes_are_ascii_digits_around_a_small_x() {
         assert_eq!(size("1920x1080"), Some((1920, 1080)));
-        for bad in ["1920X1080", "1920 x 1080", "-1x1", "1.5x2", "x", "1x", "", "null", "٣x٣", "1x2\n", "99999999999x1", "1x2x3"] {
+        for bad in [
+            "1920X1080",
+            "1920 x 1080",
+            "-1x1",
+            "1.5x2",
+            "x",
+            "1x",
+            "",
+            "null",
+            "٣x٣",
+            "1x2\n",
+            "99999999999x1",
+            "1x2x3",
+        ] {
             assert_eq!(size(bad), None, "{bad}");
         }
     }

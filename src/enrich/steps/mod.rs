@@ -92,7 +92,13 @@ const fn always(title: &'static str, make: fn() -> Box<dyn Enrichment>) -> Step 
 const SNOWPLOW: &str = "com.snowplowanalytics.snowplow";
 const ENRICHMENTS: &str = "com.snowplowanalytics.snowplow.enrichments";
 
-const fn by(title: &'static str, vendor: &'static str, name: &'static str, version: (u32, u32), build: Option<Build>) -> Step {
+const fn by(
+    title: &'static str,
+    vendor: &'static str,
+    name: &'static str,
+    version: (u32, u32),
+    build: Option<Build>,
+) -> Step {
     Step { title, made: Made::By { vendor, name, version, build, many: false } }
 }
 

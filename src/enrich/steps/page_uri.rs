@@ -49,14 +49,8 @@ pub(super) fn parse(text: Cow<'_, str>) -> Result<Uri<'_>, (String, String)> {
 /// Columns of the parts: scheme, host, port, path, query, fragment.
 pub(super) type PartColumns = [usize; 6];
 
-const PAGE: PartColumns = [
-    c::PAGE_URLSCHEME,
-    c::PAGE_URLHOST,
-    c::PAGE_URLPORT,
-    c::PAGE_URLPATH,
-    c::PAGE_URLQUERY,
-    c::PAGE_URLFRAGMENT,
-];
+const PAGE: PartColumns =
+    [c::PAGE_URLSCHEME, c::PAGE_URLHOST, c::PAGE_URLPORT, c::PAGE_URLPATH, c::PAGE_URLQUERY, c::PAGE_URLFRAGMENT];
 
 /// Sets the columns of the parts. When column `whole` holds exactly the URI's text they share its bytes.
 pub(super) fn set_parts(event: &mut Event, uri: &Uri<'_>, whole: usize, columns: &PartColumns) {

@@ -11,14 +11,8 @@ pub(super) fn make() -> Box<dyn Enrichment> {
     Box::new(ReferrerUri)
 }
 
-const REFERRER: PartColumns = [
-    c::REFR_URLSCHEME,
-    c::REFR_URLHOST,
-    c::REFR_URLPORT,
-    c::REFR_URLPATH,
-    c::REFR_URLQUERY,
-    c::REFR_URLFRAGMENT,
-];
+const REFERRER: PartColumns =
+    [c::REFR_URLSCHEME, c::REFR_URLHOST, c::REFR_URLPORT, c::REFR_URLPATH, c::REFR_URLQUERY, c::REFR_URLFRAGMENT];
 
 impl Enrichment for ReferrerUri {
     fn identifier(&self) -> &'static str {

@@ -100,8 +100,11 @@ fn is_control(c: char) -> bool {
 
 /// Unicode categories Zs, Zl and Zp beyond ASCII.
 fn is_space(c: char) -> bool {
-    matches!(c,
-        '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{2028}' | '\u{2029}' | '\u{202f}' | '\u{205f}' | '\u{3000}')
+    matches!(
+        c,
+        '\u{a0}' | '\u{1680}' | '\u{2000}'
+            ..='\u{200a}' | '\u{2028}' | '\u{2029}' | '\u{202f}' | '\u{205f}' | '\u{3000}'
+    )
 }
 
 /// Where a raw query string (behind a dummy URL) stops being a legal URI: byte position and what is wrong. A `#` starts a

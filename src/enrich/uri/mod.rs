@@ -59,11 +59,8 @@ impl<'a> Uri<'a> {
     /// # Errors
     /// What the strict reading stumbled over, when the tolerant one failed too.
     pub fn parse(text: &'a str) -> Result<Self, UriError> {
-        let text = if text.as_bytes().contains(&b' ') {
-            Cow::Owned(text.replace(' ', "%20"))
-        } else {
-            Cow::Borrowed(text)
-        };
+        let text =
+            if text.as_bytes().contains(&b' ') { Cow::Owned(text.replace(' ', "%20")) } else { Cow::Borrowed(text) };
         match strict::parse(&text) {
             Ok(parts) => Ok(Uri { text, parts }),
             Err(first) => {

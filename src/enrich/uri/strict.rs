@@ -59,7 +59,8 @@ fn check(text: &str, from: usize, to: usize, mask: u8, what: &'static str) -> Re
 /// `[//authority][path][?query]`
 fn hierarchical(text: &str, start: usize, end: usize, parts: &mut Parts) -> Result<(), UriError> {
     let bytes = text.as_bytes();
-    let find = |from: usize, stop: &[u8]| bytes[from..end].iter().position(|b| stop.contains(b)).map_or(end, |i| from + i);
+    let find =
+        |from: usize, stop: &[u8]| bytes[from..end].iter().position(|b| stop.contains(b)).map_or(end, |i| from + i);
     let mut at = start;
     if bytes[at..end].starts_with(b"//") {
         at += 2;
@@ -163,7 +164,8 @@ fn bracketed(text: &str, at: usize, to: usize) -> Result<usize, UriError> {
     let close = text[at..to].find(']').ok_or(UriError { at, what: "no closing bracket" })? + at;
     let inner = &text[at + 1..close];
     let (address, zone) = inner.split_once('%').map_or((inner, None), |(a, z)| (a, Some(z)));
-    let zone_ok = zone.is_none_or(|z| !z.is_empty() && z.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.'));
+    let zone_ok =
+        zone.is_none_or(|z| !z.is_empty() && z.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.'));
     if !zone_ok || address.parse::<std::net::Ipv6Addr>().is_err() {
         return Err(UriError { at: at + 1, what: "no IPv6 address between the brackets" });
     }

@@ -1,0 +1,1 @@
+//! Placeholder while the box is put together.

@@ -1,0 +1,107 @@
+//! Enrichment: payloads to canonical events.
+//!
+//! Promises: it is pure — the same record, schemas and configuration give the same bytes; every event of a payload has
+//! exactly one outcome; a bad event is data and never an error; a registry that is away delays events and fails none.
+//! [`Enricher`] is the core, usable from anywhere; [`build`] puts it behind threads that read the journal and send on in
+//! offset order. What was decided where the reference is silent or odd is in `docs/decisions/0005-enrich.md`.
+
+mod adapt;
+mod config;
+mod enricher;
+mod error;
+mod failure;
+mod fingerprint;
+mod limits;
+mod loader;
+mod map;
+mod metrics;
+mod one;
+mod params;
+mod query;
+mod recorded;
+mod schemas;
+mod self_describing;
+mod stage;
+mod step;
+pub mod steps;
+mod uri;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::Config;
+pub use enricher::{Enricher, Processing, Wanted};
+pub use error::{BuildError, StageError};
+pub use params::{Param, Params};
+pub use query::QueryPairs;
+pub use stage::Enrich;
+pub use step::{Enrichment, StepContext, StepFailure, StepMessage};
+pub use steps::Steps;
+pub use uri::{Uri, UriError};
+
+use crate::event::EnrichedBatch;
+use crate::journal::Reader;
+use crate::pipeline::drain::Drain;
+use crate::pipeline::link::LinkSender;
+use crate::platform::clock::Clock;
+use crate::schema::Resolver;
+use crate::telemetry::Metrics;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Name of this program in bad rows and in `v_etl`.
+pub const ARTIFACT: &str = "snowshed";
+/// Its version, likewise.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What the stage stands on.
+#[derive(Debug)]
+pub struct Deps {
+    /// Where it reads, positioned at the first record to be enriched.
+    pub reader: Reader,
+    /// Where schemas come from.
+    pub resolver: Arc<Resolver>,
+    /// Identity of the journal: the name space of event ids that have to be made up.
+    pub journal_id: Uuid,
+    /// The steps, from [`steps`].
+    pub steps: Steps,
+    /// Gives each stretch its `etl_tstamp`.
+    pub clock: Clock,
+    /// Where its metrics are registered.
+    pub metrics: Metrics,
+    /// Tells it to stop.
+    pub drain: Drain,
+    /// Where enriched stretches go.
+    pub out: LinkSender<EnrichedBatch>,
+}
+
+/// Starts the stage.
+///
+/// # Errors
+/// [`BuildError`].
+pub fn build(config: &Config, deps: Deps) -> Result<Enrich, BuildError> {
+    let enricher = Enricher::new(config, deps.steps, deps.resolver, deps.journal_id)?;
+    stage::start(stage::Parts {
+        enricher: Arc::new(enricher),
+        reader: deps.reader,
+        clock: deps.clock,
+        metrics: metrics::EnrichMetrics::register(&deps.metrics),
+        drain: deps.drain,
+        out: deps.out,
+        workers: config.threads(),
+    })
+}
+
+/// The steps that the configuration asks for.
+///
+/// # Errors
+/// Everything that is wrong with the folder of enrichment configurations, one line each.
+pub fn load_steps(config: &Config, resolver: &Resolver) -> Result<Steps, Vec<String>> {
+    match &config.enrichments {
+        None => Ok(Steps::always_on()),
+        Some(folder) => {
+            let env = |name: &str| std::env::var(name).ok();
+            Steps::from_configs(&steps::read_folder(folder, resolver, &env)?)
+        }
+    }
+}
