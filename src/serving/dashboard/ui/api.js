@@ -10,7 +10,8 @@
 /**
  * A micro-batch that is not committed yet, or one that was.
  * @typedef {{from: number, to: number | null, state: string, rows: number, bytes?: number,
- *   times?: {first?: string | null, last?: string | null, sealed?: string | null, committed?: string | null}}} Batch
+ *   times?: {first?: string | null, last?: string | null, sealed?: string | null, committed?: string | null},
+ *   error?: string | null}} Batch
  */
 
 /**
@@ -20,6 +21,12 @@
  *   links?: {name: string, depth: number, bound: number, rate: number}[],
  *   sinks?: {name: string, state: string, error?: string | null}[],
  *   ui?: {mode: string, collector_url: string, version: string, demo: boolean}}} Status
+ */
+
+/**
+ * One view of `GET v1/views`.
+ * @typedef {{name: string, grain: string, time?: string, dimensions: string[],
+ *   measures: {name: string, function: string, additive?: boolean, error?: number | null}[], windows?: string[]}} View
  */
 
 /**
@@ -43,7 +50,7 @@
  * Event `frame` of `v1/live`.
  * @typedef {{seq: number, at: string, journal_end: number, enriched: number, boundary: Boundary, equation: Equation,
  *   rates: {events: number, failed: number}, lag_ms: {visible_p99: number | null, commit: number | null},
- *   windows?: any, split: SplitRow[], wall?: {v: number[], failed: number[], keys?: (string | null)[], last?: (number | null)[]},
+ *   windows?: Record<string, Record<string, Record<string, any>>>, split: SplitRow[], wall?: {v: number[], failed: number[], keys?: (string | null)[], last?: (number | null)[]},
  *   batches: Batch[], tail?: {seen: number, shown: number, rows: TailRow[]}, refused?: {rate: number, bound: string} | null}} Frame
  */
 

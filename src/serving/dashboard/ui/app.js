@@ -12,15 +12,14 @@ import { Keys } from "./keys.js";
 import { LivePage } from "./live.js";
 import { onColoursChange, readColours } from "./paint.js";
 import { LiveState } from "./state.js";
-import { Notices, notices, spiking } from "./states.js";
+import { notices, Notices, signIn, spiking, tokenForm } from "./states.js";
 import { LiveStream } from "./stream.js";
-import { signIn, tokenForm } from "./token.js";
 import * as url from "./url.js";
 
 const PAGES = [{ path: "/live", title: "Live", make: (/** @type {Shell} */ shell) => new LivePage(shell), key: "l" }];
 /** How often the clock of a page without frames moves. */
 const TICK_MS = 500;
-/** Used until the status says how old an open micro-batch may become. */
+/** The least age that counts as usual for an open micro-batch. */
 const SEAL_AGE_MS = 10_000;
 
 export class Shell {
@@ -38,6 +37,9 @@ export class Shell {
     this.status = null;
     /** @type {import("./api.js").Status["ui"] | null} */
     this.ui = null;
+    /** @type {import("./api.js").View[]} */
+    this.views = [];
+    this.viewsKnown = false;
     this.paused = false;
     this.pending = false;
     this.spikeSince = 0;
@@ -82,8 +84,8 @@ export class Shell {
 
   navigated() {
     this.readScreen();
-    this.header.screen(this.screen);
     this.page.screen(this.screen);
+    this.header.screen(this.screen);
     this.openStream();
     this.schedule();
   }
@@ -101,12 +103,26 @@ export class Shell {
   }
 
   /** Opens the stream for the questions of this screen, unless it is open for them already. */
-  openStream() {
+  async openStream() {
     if (document.hidden || this.paused) return;
-    const path = this.page.streamPath(this.screen);
+    if (!this.viewsKnown) await this.readViews();
+    if (document.hidden || this.paused) return;
+    const path = this.page.streamPath();
     if (path === this.opened) return;
     this.opened = path;
     this.stream.open(path);
+  }
+
+  /** What can be asked depends on the views that the server has; without an answer there is always `pulse`. */
+  async readViews() {
+    try {
+      this.views = (await get("v1/views")).views ?? [];
+      this.viewsKnown = true;
+      this.page.screen(this.screen);
+      this.header.screen(this.screen);
+    } catch {
+      // The stream shows the same trouble, and this is asked again with the next stream.
+    }
   }
 
   async readStatus() {
@@ -127,12 +143,18 @@ export class Shell {
     const restarted = this.state.hello !== null && this.state.hello.boot !== hello.boot;
     this.state.begin(hello);
     this.page.hello(hello);
-    if (restarted) this.readStatus();
+    if (restarted || !this.viewsKnown) {
+      this.viewsKnown = false;
+      this.readStatus();
+      this.openStream();
+    }
   }
 
   /** @param {import("./api.js").Frame} frame */
   frame(frame) {
+    const before = this.state.frame?.boundary.offset;
     this.state.apply(frame);
+    if (before !== undefined && before !== frame.boundary.offset) this.readStatus();
     this.page.frame(frame, this.state);
     this.header.offer(this.knownSites());
     this.midnight();
@@ -142,8 +164,10 @@ export class Shell {
   /** "Today" is fixed when the stream opens; at midnight it is asked anew. */
   midnight() {
     const day = this.clock.dayOf(this.state.at);
-    if (this.day && this.day !== day) this.opened = "";
+    const passed = this.day !== "" && this.day !== day;
     this.day = day;
+    if (!passed) return;
+    this.opened = "";
     this.openStream();
   }
 
@@ -203,6 +227,7 @@ export class Shell {
     const asOf = frame ? `as of ${this.clock.hms(this.state.at)}` : "";
     if (this.paused) this.header.draw("wait", `paused, ${asOf}`);
     else if (this.phase === "token") this.header.draw("warn", "token required");
+    else if (this.phase === "refused") this.header.draw("bad", "not answered");
     else if (this.phase === "reconnecting") this.header.draw("warn", frame ? `reconnecting, ${asOf}` : "reconnecting");
     else if (this.phase === "live" && frame) this.header.draw("live", frame.lag_ms.visible_p99 == null ? "live" : `live ${text.duration(frame.lag_ms.visible_p99)}`);
     else this.header.draw("wait", frame ? asOf : "connecting");
@@ -217,9 +242,16 @@ export class Shell {
     }
     this.notices.draw(notices({
       phase: this.phase, error: this.error, frame: this.state.frame, now, at: this.state.at, clock: this.clock,
-      sealAgeMs: SEAL_AGE_MS, failures, causes: this.page.causes.causes, spikeSince: this.spikeSince,
+      sealAgeMs: this.sealAge(), failures, causes: this.page.causes.causes, spikeSince: this.spikeSince,
       lastError: this.status?.sinks?.find((s) => s.error)?.error ?? "",
     }));
+  }
+
+  /** How old a micro-batch becomes before it is sealed, as the last ones tell. */
+  sealAge() {
+    const ages = [...this.state.batches.values()].flatMap(({ times }) =>
+      times?.sealed && times.first ? [Date.parse(times.sealed) - Date.parse(times.first)] : []);
+    return Math.max(SEAL_AGE_MS, ...ages.slice(-8));
   }
 
   recolour() {

@@ -3,21 +3,22 @@
 //! Blue is what the warehouse holds, amber is what memory holds; both halves of a bar come from one snapshot, so their
 //! heights add up. The second that is still running is hatched. A stretch without an answer is grey, never zero.
 
-import { timeTicks, TimeScale, Ceiling } from "./axis.js";
+import { Ceiling, fitText, hatch, reducedMotion, Surface, TimeScale, timeTicks } from "./paint.js";
 import * as text from "./format.js";
-import { fitText, hatch, reducedMotion, Surface } from "./paint.js";
+import { drawLane, LANE } from "./lane.js";
 
 /** @typedef {import("./paint.js").Colours} Colours */
-/** @typedef {{t: number, batch: number, speed: number, merged: number}} Bar one second; `t` in seconds */
+/** @typedef {{t: number, batch: number, speed: number, merged: number}} Bar `t`: start, in seconds */
 /**
- * @typedef {{end: number, span: number, bars: Map<number, Bar>, boundary: number, batches: import("./api.js").Batch[],
- *   boundaryOffset: number, lostSince: number, now: number, clock: text.Clock}} Model times in ms, `span` in seconds
+ * Times are ms; `grain` is the width of a bar in seconds, `slots` their number; without `arrival` the axis is event time,
+ * where the boundary is no line and micro-batches have no place.
+ * @typedef {{end: number, grain: number, slots: number, arrival: boolean, bars: Map<number, Bar>, boundary: number,
+ *   batches: import("./api.js").Batch[], lostSince: number, now: number, at: number, clock: text.Clock}} Model
  */
 
 const LEFT = 46;
 const TOP = 30;
 const AXIS = 22;
-const LANE = 26;
 const GLIDE_MS = 200;
 /** A part that is not zero is seen, however tall its neighbours are. */
 const LEAST_PX = 2;
@@ -37,7 +38,7 @@ export class Bars {
     this.shown = 0;
     this.glideFrom = 0;
     this.glideStart = 0;
-    /** @type {number | null} second under the crosshair */
+    /** @type {number | null} start of the bar under the crosshair, s */
     this.cross = null;
   }
 
@@ -76,7 +77,7 @@ export class Bars {
   scale() {
     const model = this.model;
     if (!model) return null;
-    return new TimeScale(model.end - model.span * 1000, model.end, LEFT, this.surface.width - 1);
+    return new TimeScale(model.end - model.slots * model.grain * 1000, model.end, LEFT, this.surface.width - 1);
   }
 
   redraw() {
@@ -85,16 +86,18 @@ export class Bars {
     if (!model || !scale || this.surface.canvas.clientWidth === 0) return;
     const pen = this.surface.begin();
     scale.right = this.surface.width - 1;
-    const base = this.surface.height - AXIS - LANE - 0.5;
+    const base = this.surface.height - AXIS - (model.arrival ? LANE : 0) - 0.5;
     pen.font = `500 12px ${this.colours.font}`;
     const top = this.ceiling.update(highest(model), model.now);
-    this.memoryGround(pen, scale, base);
+    if (model.arrival) this.memoryGround(pen, scale, base);
     this.grid(pen, base, top);
     this.unanswered(pen, scale, base);
     this.allBars(pen, scale, base, top);
     this.timeAxis(pen, scale, base);
-    this.lane(pen, scale, base + AXIS);
-    this.boundaryLine(pen, scale, base);
+    if (model.arrival) {
+      drawLane(pen, scale, base + AXIS, model, this.colours);
+      this.boundaryLine(pen, scale, base);
+    } else this.eventTimeWords(pen);
     this.crosshair(pen, scale, base);
   }
 
@@ -106,9 +109,10 @@ export class Bars {
   memoryGround(pen, scale, base) {
     if (!this.shown) return;
     const x = scale.clamp(scale.x(this.shown));
+    const end = this.model?.lostSince ? scale.clamp(scale.x(this.model.lostSince)) : scale.right;
     pen.globalAlpha = 0.09;
     pen.fillStyle = this.colours.memory;
-    pen.fillRect(x, TOP - 6, scale.right - x, base - TOP + 6);
+    pen.fillRect(x, TOP - 6, Math.max(0, end - x), base - TOP + 6);
     pen.globalAlpha = 1;
   }
 
@@ -150,7 +154,7 @@ export class Bars {
     pen.textAlign = "center";
     pen.textBaseline = "middle";
     pen.fillStyle = this.colours.muted;
-    const label = fitText(pen, [`no answer since ${model.clock.hms(model.lostSince)}`, "no answer", "?"], width - 8);
+    const label = fitText(pen, [`no answer since ${model.clock.hms(model.lostSince)}`, "no answer"], width - 8);
     pen.fillText(label, x + width / 2, (TOP + base) / 2);
   }
 
@@ -163,13 +167,13 @@ export class Bars {
   allBars(pen, scale, base, top) {
     const model = /** @type {Model} */ (this.model);
     const first = Math.round(scale.from / 1000);
-    const open = Math.floor(model.now / 1000);
-    const slot = (scale.right - scale.left) / model.span;
+    const open = Math.floor(model.at / 1000 / model.grain) * model.grain;
+    const slot = (scale.right - scale.left) / model.slots;
     const gap = slot >= 4 ? 1 : 0.5;
     const perEvent = (base - TOP) / top;
     const openFill = hatch(pen, this.colours.memory, this.colours.surface);
-    for (let i = 0; i < model.span; i += 1) {
-      const bar = model.bars.get(first + i);
+    for (let i = 0; i < model.slots; i += 1) {
+      const bar = model.bars.get(first + i * model.grain);
       if (!bar || bar.merged <= 0) continue;
       const x = Math.round(scale.left + i * slot);
       const width = Math.max(1, Math.round(scale.left + (i + 1) * slot) - x - gap);
@@ -214,74 +218,6 @@ export class Bars {
   }
 
   /**
-   * The micro-batches, from first to last arrival, on the same axis.
-   * @param {CanvasRenderingContext2D} pen
-   * @param {TimeScale} scale
-   * @param {number} y
-   */
-  lane(pen, scale, y) {
-    const model = /** @type {Model} */ (this.model);
-    pen.textAlign = "center";
-    pen.textBaseline = "middle";
-    for (const batch of model.batches) {
-      const first = batch.times?.first ? Date.parse(batch.times.first) : NaN;
-      const open = batch.state === "open";
-      const last = open ? model.now : batch.times?.last ? Date.parse(batch.times.last) : NaN;
-      if (!(last >= scale.from) || !(first <= scale.to)) continue;
-      const x = Math.round(scale.clamp(scale.x(first))) + 0.5;
-      const width = Math.round(scale.clamp(scale.x(last))) - 2 - x + 0.5;
-      if (width < 3) continue;
-      this.oneBatch(pen, batch, x, y + 0.5, width, LANE - 3);
-    }
-  }
-
-  /**
-   * @param {CanvasRenderingContext2D} pen
-   * @param {import("./api.js").Batch} batch
-   * @param {number} x
-   * @param {number} y
-   * @param {number} width
-   * @param {number} height
-   */
-  oneBatch(pen, batch, x, y, width, height) {
-    const done = batch.state === "committed";
-    const open = batch.state === "open";
-    pen.beginPath();
-    pen.roundRect(x, y, width, height, 4);
-    pen.globalAlpha = open ? 0.45 : 0.14;
-    pen.fillStyle = open ? hatch(pen, this.colours.memory, null) : done ? this.colours.committed : this.colours.memory;
-    pen.fill();
-    pen.globalAlpha = 1;
-    pen.lineWidth = 1;
-    pen.strokeStyle = done ? this.colours.committed : this.colours.memory;
-    pen.stroke();
-    const rows = text.count(batch.rows);
-    const short = text.axis(batch.rows, batch.rows);
-    const labels = done ? [rows, short] : [`${batch.state} ${rows}`, batch.state, rows, short];
-    pen.fillStyle = done ? this.colours.committedText : this.colours.memoryText;
-    const label = fitText(pen, labels, width - 8);
-    if (open && label) this.plate(pen, label, x + width / 2, y + height / 2);
-    pen.fillText(label, x + width / 2, y + height / 2 + 0.5);
-  }
-
-  /**
-   * Quiet ground under a label that stands on a hatch.
-   * @param {CanvasRenderingContext2D} pen
-   * @param {string} label
-   * @param {number} x
-   * @param {number} y
-   */
-  plate(pen, label, x, y) {
-    const ink = pen.fillStyle;
-    const width = pen.measureText(label).width + 8;
-    pen.fillStyle = this.colours.surface;
-    pen.beginPath();
-    pen.roundRect(x - width / 2, y - 8, width, 16, 3);
-    pen.fill();
-    pen.fillStyle = ink;
-  }
-
-  /**
    * @param {CanvasRenderingContext2D} pen
    * @param {TimeScale} scale
    * @param {number} base
@@ -317,6 +253,21 @@ export class Bars {
   }
 
   /**
+   * On an axis of event time there is no boundary line; what came late is said in words.
+   * @param {CanvasRenderingContext2D} pen
+   */
+  eventTimeWords(pen) {
+    const model = /** @type {Model} */ (this.model);
+    const edge = Math.floor(model.boundary / 1000 / model.grain) * model.grain;
+    const late = [...model.bars.values()].filter((bar) => bar.t < edge && bar.speed > 0);
+    const sum = late.reduce((all, bar) => all + bar.speed, 0);
+    pen.textAlign = "left";
+    pen.textBaseline = "middle";
+    pen.fillStyle = this.colours.muted;
+    pen.fillText(`by minute of event time${sum && model.boundary ? `; ${text.count(sum)} late, in ${late.length} ${late.length === 1 ? "bucket" : "buckets"}` : ""}`, LEFT, 12);
+  }
+
+  /**
    * The names of the two sides, where there is room beside the label of the boundary.
    * @param {CanvasRenderingContext2D} pen
    * @param {TimeScale} scale
@@ -341,7 +292,7 @@ export class Bars {
    */
   crosshair(pen, scale, base) {
     if (this.cross === null) return;
-    const x = scale.x((this.cross + 0.5) * 1000);
+    const x = scale.x((this.cross + (this.model?.grain ?? 1) / 2) * 1000);
     if (x < scale.left || x > scale.right) return;
     pen.strokeStyle = this.colours.muted;
     pen.setLineDash([3, 3]);
@@ -355,19 +306,20 @@ export class Bars {
 
   /**
    * @param {number} x px in the canvas
-   * @returns {number | null} the second there
+   * @returns {number | null} start of the bar there, s
    */
-  secondAt(x) {
+  barAt(x) {
     const scale = this.scale();
+    const grain = this.model?.grain ?? 1;
     if (!scale || x < scale.left || x > scale.right) return null;
-    return Math.floor(scale.time(x) / 1000);
+    return Math.floor(scale.time(x) / 1000 / grain) * grain;
   }
 }
 
 /** @param {Model} model */
 function highest(model) {
   let most = 0;
-  const from = (model.end - model.span * 1000) / 1000;
+  const from = model.end / 1000 - model.slots * model.grain;
   for (const bar of model.bars.values()) if (bar.t >= from && bar.merged > most) most = bar.merged;
   return most;
 }

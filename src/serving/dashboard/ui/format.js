@@ -189,13 +189,18 @@ export class Clock {
    */
   offsetMinutes(ms) {
     const part = new Map(this.parts.formatToParts(ms).map((p) => [p.type, Number(p.value)]));
-    const n = (/** @type {string} */ key) => part.get(key) ?? 0;
+    const n = (/** @type {Intl.DateTimeFormatPartTypes} */ key) => part.get(key) ?? 0;
     const local = Date.UTC(n("year"), n("month") - 1, n("day"), n("hour"), n("minute"), n("second"));
     return Math.round((local - Math.floor(ms / 1000) * 1000) / 60_000);
   }
 }
 
-/** @param {number} ms */
-export function utc(ms) {
-  return new Date(ms).toISOString();
+/**
+ * The time of a bar: with seconds where bars are narrower than a minute.
+ * @param {Clock} clock
+ * @param {number} ms
+ * @param {number} grain s
+ */
+export function stamp(clock, ms, grain) {
+  return grain < 60 ? clock.hms(ms) : clock.hm(ms);
 }

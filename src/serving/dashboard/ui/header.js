@@ -1,7 +1,7 @@
 //! The bar on top: pages that exist, the filter, the zone, the pill, the menu.
 
 import { append, byId, copy, el, setText, show } from "./dom.js";
-import { playDemo } from "./empty.js";
+import { playDemo } from "./states.js";
 import * as text from "./format.js";
 import { store, stored } from "./keys.js";
 import * as url from "./url.js";
@@ -11,7 +11,6 @@ import * as url from "./url.js";
 const THEME = "snowshed.theme";
 /** Most sites that the filter box offers. */
 const OFFERS = 300;
-const FIELDS = ["app_id", "event_name", "event_id", "page_urlpath"];
 
 export class Header {
   /** @param {Shell} shell */
@@ -51,7 +50,7 @@ export class Header {
       if (e.key === "Escape") this.input.blur();
     });
     this.input.addEventListener("change", () => this.input.setCustomValidity(""));
-    this.button.addEventListener("click", () => this.openMenu(this.menu.hidden));
+    this.button.addEventListener("click", () => this.openMenu(this.menu.hidden !== false));
     document.addEventListener("click", (e) => {
       if (e.target instanceof Node && !this.menu.contains(e.target) && !this.button.contains(e.target)) this.openMenu(false);
     });
@@ -70,9 +69,7 @@ export class Header {
     const mark = written.indexOf("=");
     const field = mark > 0 ? written.slice(0, mark).trim() : "app_id";
     const value = mark > 0 ? written.slice(mark + 1).trim() : written;
-    const problem = !FIELDS.includes(field)
-      ? `There is no filter by ${field}; known: ${FIELDS.join(", ")}`
-      : mark < 0 && !this.shell.knownSites().includes(value) ? `No site is called ${value}; write field=value` : "";
+    const problem = mark < 0 && !this.shell.knownSites().includes(value) ? `No site is called ${value}; write field=value` : "";
     this.input.setCustomValidity(problem);
     if (problem) {
       this.input.reportValidity();
@@ -92,8 +89,10 @@ export class Header {
       el("span", { class: "chip" }, `${c.field} ${c.exclude ? "≠" : "="} ${c.value === "" ? '""' : c.value}`,
         el("button", { type: "button", class: "chip-out", "aria-label": `Remove ${c.field}`, on: { click: () => url.setFilter(filter.filter((_, j) => j !== i)) } }, "✕")));
     const clear = el("button", { type: "button", class: "small", on: { click: () => url.setFilter([]) } }, "clear");
-    const note = el("span", { class: "muted" }, "Sites and events are filtered; the sum and the bars are of all events.");
-    this.filters.replaceChildren(...chips, clear, note);
+    const whole = this.shell.page.scope.whole;
+    const note = whole ? null : el("span", { class: "muted" }, "Only the events are filtered; the sum and the bars are of all.");
+    this.filters.replaceChildren(...chips, clear);
+    append(this.filters, note);
   }
 
   /** @param {string[]} sites */
@@ -115,7 +114,10 @@ export class Header {
 
   /** @param {url.Screen} screen */
   screen(screen) {
-    this.zone.value = this.shell.clock.zone;
+    const zone = this.shell.clock.zone;
+    // A link may name a zone by an older name, which the browser knows but does not list.
+    if (![...this.zone.options].some((o) => o.value === zone)) this.zone.prepend(el("option", { value: zone }, zone));
+    this.zone.value = zone;
     for (const link of byId("nav").querySelectorAll("a")) {
       if (link.getAttribute("href") === `#${screen.path}`) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");

@@ -1,50 +1,132 @@
 //! Live: is it flowing, how much, what is new.
 //!
-//! Everything on this page comes from one stream, and what belongs together from one frame of it. The questions that the
-//! stream answers are built here, and nowhere else.
+//! Everything on this page comes from one stream, and what belongs together from one frame of it. What the page is about
+//! follows from the filter of the screen ({@link Scope}): without one the sum and the bars are `pulse`, by second of arrival;
+//! with one that the view `traffic` can answer (a site, an event name) they are that view, by minute, and every number on the
+//! page has the same filter; with any other only the events are filtered, and the page says so.
 
-import { Causes } from "./causes.js";
 import { append, el, setText, show } from "./dom.js";
-import { Empty } from "./empty.js";
-import { Failures, Figures, windowLabel } from "./figures.js";
 import * as text from "./format.js";
+import { Causes, Failures, Figures, Top } from "./panels.js";
 import { Picture } from "./picture.js";
-import { Sites } from "./sites.js";
+import { Empty } from "./states.js";
 import { Tail } from "./tail.js";
-import { Top } from "./top.js";
-import { Wall } from "./wall.js";
 import * as url from "./url.js";
+import { Sites, Wall } from "./wall.js";
+
+/** @typedef {import("./api.js").View} View */
+/**
+ * The bars: which view, how wide a bar (s), how many, and whether their time is that of arrival.
+ * @typedef {{view: string, grain: number, slots: number, arrival: boolean}} BarsPlan
+ */
+
+/** Places of the questions in the stream. */
+export const BARS = 0;
+export const TODAY = 1;
+export const PAGES = 2;
+
+const PULSE = { view: "pulse", grain: 1, slots: 180, arrival: true };
+const TRAFFIC = "traffic";
+
+export class Scope {
+  /**
+   * @param {url.Condition[]} filter
+   * @param {View[]} views what the server offers
+   */
+  constructor(filter, views) {
+    this.filter = filter;
+    const traffic = views.find((v) => v.name === TRAFFIC);
+    const fits = traffic !== undefined && filter.every((c) => traffic.dimensions.includes(c.field));
+    /** Are the sum and the bars filtered too? */
+    this.whole = filter.length === 0 || fits;
+    /** @type {BarsPlan} */
+    this.bars = traffic && filter.length > 0 && fits
+      ? { view: TRAFFIC, grain: 60, slots: 180, arrival: traffic.time === "collector_tstamp" }
+      : PULSE;
+    this.pages = views.find((v) => v.measures.some((m) => /^top\(page_urlpath\b/.test(m.function)));
+    this.pagesWhole = this.pages !== undefined && filter.every((c) => this.pages?.dimensions.includes(c.field));
+    this.hasSites = views.some((v) => v.dimensions.includes("app_id"));
+    /** The one site that the page is about, if it is about one. */
+    this.site = filter.length === 1 && filter[0]?.field === "app_id" && !filter[0].exclude ? filter[0].value : null;
+  }
+
+  /** @returns {string} such as `app_id = shop`; empty without a filter */
+  words() {
+    return this.filter.map((c) => `${c.field} ${c.exclude ? "≠" : "="} ${c.value === "" ? '""' : c.value}`).join(", ");
+  }
+
+  /**
+   * @param {string} view
+   * @param {Record<string, string>} range
+   * @param {boolean} filtered
+   */
+  question(view, range, filtered) {
+    const query = new URLSearchParams({ ...range, by: "" });
+    if (filtered) for (const c of this.filter) query.append(`f.${c.field}`, url.conditionText(c));
+    return `${view}?${query}`;
+  }
+
+  /**
+   * The address of the stream.
+   * @param {string} zone
+   */
+  streamPath(zone) {
+    const query = new URLSearchParams({ hz: "4", tail: "good,failed", tz: zone });
+    const { view, grain, slots } = this.bars;
+    const filtered = view === TRAFFIC;
+    query.append("q", this.question(view, { from: `-${grain * slots}s`, grain: `${grain}s` }, filtered));
+    query.append("q", this.question(view, { from: "today", grain: "all" }, filtered));
+    if (this.pages) query.append("q", this.question(this.pages.name, { from: "-1h", grain: "all" }, this.pagesWhole));
+    if (this.hasSites) query.append("wall", "app_id");
+    for (const c of this.filter) query.append(`f.${c.field}`, url.conditionText(c));
+    return `v1/live?${query}`;
+  }
+
+  /**
+   * The sum, asked once more with its check by SQL.
+   * @param {string} zone
+   */
+  verifyPath(zone) {
+    const query = new URLSearchParams({ from: "today", grain: "1h", by: "", layer: "split", verify: "1", tz: zone });
+    if (this.bars.view === TRAFFIC) for (const c of this.filter) query.append(`f.${c.field}`, url.conditionText(c));
+    return `v1/views/${this.bars.view}?${query}`;
+  }
+
+  /** The causes of failure, of the site if the page is about one. */
+  failedPath() {
+    const query = new URLSearchParams({ limit: "6", examples: "0" });
+    if (this.site !== null) query.set("app", this.site);
+    return `v1/failed?${query}`;
+  }
+}
 
 /** @typedef {import("./api.js").Frame} Frame */
 /** @typedef {import("./state.js").LiveState} LiveState */
 
-/** The questions by their place in the stream. */
-const BARS = 0;
-const TODAY = 1;
-const PAGES = 2;
-
-const SPAN = 180;
-const SPAN_PHONE = 60;
-const FIVE_MIN = 300_000;
+const SLOTS_PHONE = 60;
 const SAY_MS = 10_000;
 
 export class LivePage {
   /** @param {import("./app.js").Shell} shell */
   constructor(shell) {
     this.shell = shell;
-    this.picture = new Picture(shell.colours, () => this.verifyPath());
+    this.scope = new Scope([], []);
+    this.picture = new Picture(shell.colours, () => this.scope.verifyPath(shell.clock.zone));
     this.figures = new Figures();
     this.failures = new Failures();
     this.sites = new Sites();
     this.wall = new Wall(shell.colours, (site) => this.siteLink(site));
     this.top = new Top();
-    this.causes = new Causes();
+    this.causes = new Causes(() => this.scope.failedPath());
     this.tail = new Tail();
     this.empty = new Empty();
     this.saidAt = 0;
+    this.started = false;
     this.summary = el("p", { class: "offscreen", role: "status" });
     this.tally = el("span", { class: "muted" });
     this.sort = this.sortSelect();
+    this.sitesCard = this.sitesSection();
+    this.pagesCard = card("pages", "Top pages", "1 h", this.top.root);
     this.full = this.layout();
     this.root = el("div", { class: "live" }, this.empty.root, this.full, this.summary);
     show(this.empty.root, false);
@@ -52,21 +134,17 @@ export class LivePage {
     this.phone = matchMedia("(max-width: 639px)");
   }
 
+  sitesSection() {
+    const head = el("div", { class: "card-head" }, el("h2", { id: "h-sites" }, "Sites"), this.tally, el("label", { class: "sort" }, "sort ", this.sort));
+    return el("section", { class: "card sites", "aria-labelledby": "h-sites" }, head, this.wall.root);
+  }
+
   layout() {
-    const wall = el(
-      "section",
-      { class: "card sites", "aria-labelledby": "h-sites" },
-      el("div", { class: "card-head" }, el("h2", { id: "h-sites" }, "Sites"), this.tally, el("label", { class: "sort" }, "sort ", this.sort)),
-      this.wall.root,
-    );
-    const card = (/** @type {string} */ id, /** @type {string} */ title, /** @type {string} */ window, /** @type {Node[]} */ ...content) =>
-      el("section", { class: `card ${id}`, "aria-labelledby": `h-${id}` }, el("div", { class: "card-head" }, el("h2", { id: `h-${id}` }, title), el("span", { class: "muted" }, window)), ...content);
-    const causes = card("causes", "Failed now", "by cause", this.causes.root);
+    const causes = card("causes", "Failed now", "5 min, by cause", this.causes.root);
     const events = el("section", { class: "card events", "aria-labelledby": "h-events" },
       el("h2", { id: "h-events", class: "offscreen" }, "Events as they arrive"), this.tail.good.root, this.tail.failed.root);
-    this.pagesCard = card("pages", "Top pages", "1 h", this.top.root);
     return el("div", { class: "full" }, this.picture.root, this.figures.root,
-      el("div", { class: "columns" }, wall, el("div", { class: "side" }, this.pagesCard, causes)), events);
+      el("div", { class: "columns" }, this.sitesCard, el("div", { class: "side" }, this.pagesCard, causes)), events);
   }
 
   sortSelect() {
@@ -79,25 +157,16 @@ export class LivePage {
     return select;
   }
 
-  /** @param {import("./sites.js").Site} site */
+  /** @param {import("./wall.js").Site} site */
   siteLink(site) {
     const screen = url.current();
-    return url.format({ ...screen, filter: [{ field: "app_id", value: site.key ?? "", exclude: false }] });
+    const filter = this.scope.site === (site.key ?? "") ? [] : [{ field: "app_id", value: site.key ?? "", exclude: false }];
+    return url.format({ ...screen, filter });
   }
 
-  /** The questions of the stream. @param {url.Screen} screen */
-  streamPath(screen) {
-    const query = new URLSearchParams({ hz: "4", wall: "app_id", tail: "good,failed", tz: this.shell.clock.zone });
-    query.append("q", `pulse?from=-${SPAN}s&grain=1s`);
-    query.append("q", "pulse?from=today&grain=1d");
-    query.append("q", "pages?from=-1h&grain=1h");
-    for (const c of screen.filter) query.append(`f.${c.field}`, url.conditionText(c));
-    return `v1/live?${query}`;
-  }
-
-  verifyPath() {
-    const query = new URLSearchParams({ from: "today", grain: "1h", layer: "split", verify: "1", tz: this.shell.clock.zone });
-    return `v1/views/pulse?${query}`;
+  /** The question of the stream for this screen. */
+  streamPath() {
+    return this.scope.streamPath(this.shell.clock.zone);
   }
 
   /** @param {import("./api.js").Hello} hello */
@@ -112,23 +181,27 @@ export class LivePage {
     // The first order is made when the first rates are known.
     const first = this.sites.pushed === 0;
     if (frame.wall && (this.sites.apply(frame.wall, state.at) || first)) this.arrange(true);
-    state.forget(BARS, state.at / 1000 - SPAN - 30);
+    state.forget(BARS, state.at / 1000 - (this.scope.bars.slots + 5) * this.scope.bars.grain);
   }
 
   start() {
+    this.started = true;
     this.causes.start();
   }
 
   stop() {
+    this.started = false;
     this.causes.stop();
   }
 
   /** @param {url.Screen} screen */
   screen(screen) {
+    this.scope = new Scope(screen.filter, this.shell.views);
     const sort = screen.params.get("sort") ?? "attention";
     this.sort.value = ["attention", "rate", "name"].includes(sort) ? sort : "attention";
     this.wall.relink();
     this.arrange(true);
+    if (this.started) this.causes.start();
   }
 
   recolour() {
@@ -136,11 +209,16 @@ export class LivePage {
     this.wall.recolour(this.shell.colours);
   }
 
-  /** @param {boolean} now */
+  /**
+   * The wall is also the way from one site to another: chosen sites come first and are marked, excluded ones are gone.
+   * @param {boolean} now
+   */
   arrange(now) {
     const filter = this.shell.screen.filter.filter((c) => c.field === "app_id");
-    const sites = this.sites.sorted(/** @type {import("./sites.js").Sort} */ (this.sort.value));
-    this.wall.arrange(sites.filter((s) => url.passes(filter, () => s.key)), now);
+    const excluded = filter.filter((c) => c.exclude);
+    const sites = this.sites.sorted(/** @type {import("./wall.js").Sort} */ (this.sort.value)).filter((s) => url.passes(excluded, () => s.key));
+    const chosen = new Set(filter.length > excluded.length ? sites.filter((s) => url.passes(filter, () => s.key)) : []);
+    this.wall.arrange([...chosen, ...sites.filter((s) => !chosen.has(s))], chosen, now);
   }
 
   /**
@@ -161,58 +239,66 @@ export class LivePage {
     this.drawFigures(frame);
     this.arrange(false);
     this.wall.draw(state.at);
+    show(this.sitesCard, this.scope.hasSites);
+    show(this.pagesCard, this.scope.pages !== undefined);
     const tally = this.sites.tally();
     setText(this.tally, `${text.count(tally.live)} live${tally.silent ? `, ${text.count(tally.silent)} silent` : ""}`);
-    this.top.draw(pageEntries(state));
+    const pages = this.scope.pages?.measures.findIndex((m) => m.function.startsWith("top(page_urlpath")) ?? -1;
+    this.top.draw(pageEntries(state, pages));
     this.tail.draw(frame, this.shell.screen.filter, this.shell.clock);
     this.say(frame, state);
   }
 
   /** @param {Frame} frame @param {LiveState} state */
   drawPicture(frame, state) {
+    const { grain, slots, arrival, view } = this.scope.bars;
     const lost = this.shell.phase !== "live" && this.shell.phase !== "stopped";
     const now = lost ? state.now() : state.at;
-    const bars = new Map(state.sorted(BARS).map((r) => [r.t, { t: r.t, batch: r.batch[0] ?? 0, speed: r.speed[0] ?? 0, merged: r.merged[0] ?? 0 }]));
-    const today = { batch: 0, speed: 0, merged: 0 };
-    for (const row of state.sorted(TODAY)) {
-      today.batch += row.batch[0] ?? 0;
-      today.speed += row.speed[0] ?? 0;
-      today.merged += row.merged[0] ?? 0;
-    }
+    const measure = Math.max(0, state.hello?.queries[BARS]?.measures.indexOf("events") ?? 0);
+    const bars = new Map(state.sorted(BARS).map((row) => [row.t, { t: row.t, ...parts(row, measure) }]));
+    const what = `events today, ${view === "pulse" ? this.shell.clock.zone : this.scope.words()}`;
     const memoryMs = state.boundaryTime ? Math.max(0, state.at - state.boundaryTime) : null;
-    this.picture.headline.draw(today, `events today, ${this.shell.clock.zone}`, { boundaryOffset: frame.boundary.offset, memoryMs });
+    this.picture.headline.draw(parts(state.whole(TODAY), measure), what, { boundaryOffset: frame.boundary.offset, memoryMs });
     this.picture.draw({
-      end: Math.floor(now / 1000) * 1000 + 1000,
-      span: this.phone.matches ? SPAN_PHONE : SPAN,
+      end: (Math.floor(now / 1000 / grain) + 1) * grain * 1000,
+      grain,
+      slots: this.phone.matches ? SLOTS_PHONE : slots,
+      arrival,
       bars,
       boundary: state.boundaryTime,
-      boundaryOffset: frame.boundary.offset,
-      batches: [...state.batches.values()].sort((a, b) => a.from - b.from),
+      batches: [...state.batches.values()].sort((x, y) => x.from - y.from),
       lostSince: lost ? state.at : 0,
       now,
+      at: state.at,
       clock: this.shell.clock,
     });
   }
 
   /** @param {Frame} frame */
   drawFigures(frame) {
-    const five = this.failures.over(FIVE_MIN);
-    const all = [
-      { label: "events/s", value: text.rate(frame.rates.events), note: "10 s" },
-      ...this.users(frame),
-      { label: "failed", value: text.share(five.failed, five.all), note: windowLabel(FIVE_MIN, five.ms), tone: /** @type {"" | "failed"} */ (five.failed ? "failed" : "") },
+    const filtered = this.scope.filter.length > 0;
+    const all = filtered ? ", all sites" : "";
+    const site = this.scope.site === null ? undefined : this.sites.byKey.get(this.scope.site);
+    const five = frame.windows?.["pulse"]?.["5m"]?.["events"];
+    const failed = this.causes.total;
+    const known = typeof five === "number" && failed !== null && (!filtered || this.scope.site !== null);
+    this.figures.draw([
+      site ? { label: "events/s", value: text.rate(site.rate), note: "10 s" } : { label: "events/s", value: text.rate(frame.rates.events), note: `10 s${all}` },
+      ...this.users(frame, all),
+      filtered
+        ? { label: "failed", value: text.count(known ? failed : null), note: "5 min" }
+        : { label: "failed", value: known ? text.share(failed, five + failed) : "-", note: "5 min", tone: failed ? "failed" : "" },
       { label: "visible, p99", value: text.duration(frame.lag_ms.visible_p99), note: "after arrival" },
       { label: "warehouse", value: text.duration(frame.lag_ms.commit), note: "behind" },
-    ];
-    this.figures.draw(all);
+    ]);
   }
 
-  /** @param {Frame} frame */
-  users(frame) {
-    const users = frame.windows?.traffic?.["5m"]?.users;
+  /** @param {Frame} frame @param {string} all */
+  users(frame, all) {
+    const users = frame.windows?.["traffic"]?.["5m"]?.["users"];
     if (typeof users !== "number") return [];
-    const error = this.shell.state.hello?.queries?.find((q) => q.error?.["users"])?.error?.["users"];
-    return [{ label: "users", value: text.count(users), note: `${error ? `${text.bound(error)}, ` : ""}5 min` }];
+    const error = this.shell.views.find((v) => v.name === "traffic")?.measures.find((m) => m.name === "users")?.error;
+    return [{ label: "users", value: text.count(Math.round(users)), note: `${error ? `${text.bound(error)}, ` : ""}5 min${all}` }];
   }
 
   /** @param {Frame} frame @param {LiveState} state */
@@ -228,20 +314,39 @@ export class LivePage {
   }
 }
 
-/** @param {LiveState} state */
-function pageEntries(state) {
-  const dimensions = state.hello?.queries?.[PAGES]?.dimensions ?? [];
-  const at = Math.max(0, dimensions.indexOf("page_urlpath"));
-  /** @type {Map<string, import("./top.js").Entry>} */
-  const byName = new Map();
-  for (const row of state.rows[PAGES]?.values() ?? []) {
-    const name = row.d[at];
-    if (name === null || name === undefined) continue;
-    const entry = byName.get(name) ?? { name, batch: 0, speed: 0, merged: 0 };
-    entry.batch += row.batch[0] ?? 0;
-    entry.speed += row.speed[0] ?? 0;
-    entry.merged += row.merged[0] ?? 0;
-    byName.set(name, entry);
-  }
-  return [...byName.values()];
+/**
+ * @param {string} id
+ * @param {string} title
+ * @param {string} window
+ * @param {...Node} content
+ */
+function card(id, title, window, ...content) {
+  const head = el("div", { class: "card-head" }, el("h2", { id: `h-${id}` }, title), el("span", { class: "muted" }, window));
+  return el("section", { class: `card ${id}`, "aria-labelledby": `h-${id}` }, head, ...content);
+}
+
+/**
+ * The three parts of a count, as the server gives them: nothing is added up here.
+ * @param {import("./api.js").SplitRow | undefined} row
+ * @param {number} measure
+ */
+function parts(row, measure) {
+  return { batch: row?.batch[measure] ?? 0, speed: row?.speed[measure] ?? 0, merged: row?.merged[measure] ?? 0 };
+}
+
+/**
+ * The pages of a `top` measure, each with both halves. A page may be in the list of one half only.
+ * @param {LiveState} state
+ * @param {number} measure
+ * @returns {import("./panels.js").Entry[]}
+ */
+function pageEntries(state, measure) {
+  const row = state.whole(PAGES);
+  if (!row) return [];
+  const counts = (/** @type {any} */ list) => new Map((Array.isArray(list) ? list : []).map((item) => [String(item.value ?? "-"), Number(item.count)]));
+  const speed = counts(row.speed[measure]);
+  return [...counts(row.merged[measure])].map(([name, merged]) => {
+    const inMemory = Math.min(merged, speed.get(name) ?? 0);
+    return { name, merged, speed: inMemory, batch: merged - inMemory };
+  });
 }

@@ -1,9 +1,93 @@
-//! The signature picture as one thing: the sum, the bars under it, the crosshair, and the same data as a table.
+//! The signature picture as one thing: `merged = committed + in memory`, the bars under it, the crosshair, the same as a table.
+//!
+//! The three numbers come from one row of one frame. They are never rounded and never animated: at every moment the sum on
+//! the screen can be done by hand.
 
+import { ApiError, get } from "./api.js";
 import { Bars } from "./bars.js";
-import { el, setText, show } from "./dom.js";
+import { append, el, setText, show } from "./dom.js";
 import * as text from "./format.js";
-import { Headline } from "./headline.js";
+
+/** @typedef {{batch: number, speed: number, merged: number}} Parts */
+
+/**
+ * One term: its number over its words.
+ * @param {string} kind
+ * @param {string} sign
+ */
+function term(kind, sign) {
+  const number = el("span", { class: "term-number" }, "-");
+  const name = el("span", { class: "term-name" });
+  const note = el("span", { class: "term-note" });
+  const root = el(
+    "div",
+    { class: `term ${kind}` },
+    sign ? el("span", { class: "sign" }, sign) : null,
+    el("div", {}, number, el("div", { class: "term-words" }, name, note)),
+  );
+  return { root, number, name, note };
+}
+
+export class Headline {
+  /** @param {() => string} verifyPath the question that the button has checked */
+  constructor(verifyPath) {
+    this.verifyPath = verifyPath;
+    this.merged = term("merged", "");
+    this.batch = term("committed", "=");
+    this.speed = term("memory", "+");
+    setText(this.batch.name, "committed");
+    setText(this.speed.name, "in memory");
+    this.button = el("button", { type: "button", class: "small", title: "Ask the warehouse the same question as SQL (v)" }, "verify");
+    this.button.addEventListener("click", () => this.verify());
+    this.result = el("p", { class: "verify-result", role: "status", hidden: true });
+    const sum = el("div", { class: "sum", id: "sum" }, this.merged.root, this.batch.root, this.speed.root);
+    this.root = el("div", { class: "headline" }, sum, el("div", { class: "verify" }, this.button), this.result);
+  }
+
+  /**
+   * @param {Parts} parts
+   * @param {string} what the words under the total: view, window, filter
+   * @param {{boundaryOffset: number, memoryMs: number | null}} seam
+   */
+  draw(parts, what, seam) {
+    setText(this.merged.number, text.count(parts.merged));
+    setText(this.batch.number, text.count(parts.batch));
+    setText(this.speed.number, text.count(parts.speed));
+    setText(this.merged.name, what);
+    setText(this.batch.note, `up to offset ${text.count(seam.boundaryOffset)}`);
+    setText(this.speed.note, seam.memoryMs === null ? "" : `last ${text.duration(seam.memoryMs)}`);
+  }
+
+  async verify() {
+    this.button.disabled = true;
+    this.say("asking the warehouse …", "");
+    try {
+      const answer = await get(this.verifyPath());
+      const outcome = answer.verify ?? answer;
+      if (typeof outcome.equal !== "boolean") throw new ApiError(0, "this server does not verify");
+      const differences = outcome.differences?.length ?? 0;
+      const rows = answer.rows?.length ?? 0;
+      if (outcome.equal) this.say(`equal, ${text.count(rows)} of ${text.count(rows)} buckets, by SQL in the same snapshot`, "good");
+      else this.say(`different in ${text.count(differences)} of ${text.count(rows)} buckets`, "bad");
+    } catch (error) {
+      const e = error instanceof ApiError ? error : new ApiError(0, String(error));
+      this.say(`not verified: ${e.message}${e.hint ? `. ${e.hint}` : ""}`, "bad");
+    } finally {
+      this.button.disabled = false;
+    }
+  }
+
+  /**
+   * @param {string} words
+   * @param {"" | "good" | "bad"} tone
+   */
+  say(words, tone) {
+    this.result.replaceChildren();
+    this.result.className = `verify-result ${tone}`;
+    append(this.result, tone === "good" ? "✓ " : tone === "bad" ? "✕ " : "", words);
+    show(this.result, true);
+  }
+}
 
 /** @typedef {import("./bars.js").Bar} Bar */
 /** @typedef {import("./bars.js").Model} Model */
@@ -28,14 +112,14 @@ export class Picture {
   }
 
   showTable() {
-    show(this.twin.root, this.twin.root.hidden);
+    show(this.twin.root, this.twin.root.hidden !== false);
     this.toggle.setAttribute("aria-expanded", String(!this.twin.root.hidden));
     if (this.bars.model) this.twin.draw(this.bars.model);
   }
 
   listen() {
     this.frame.addEventListener("pointermove", (e) => {
-      this.point(this.bars.secondAt(e.clientX - this.canvas.getBoundingClientRect().left));
+      this.point(this.bars.barAt(e.clientX - this.canvas.getBoundingClientRect().left));
     });
     this.frame.addEventListener("pointerleave", () => this.point(null));
     this.frame.addEventListener("blur", () => this.point(null));
@@ -44,39 +128,35 @@ export class Picture {
       const model = this.bars.model;
       if (!step || !model) return;
       e.preventDefault();
-      const first = Math.round(model.end / 1000) - model.span;
-      const from = this.bars.cross ?? first + model.span;
-      this.point(Math.min(first + model.span - 1, Math.max(first, from + step)));
+      const end = Math.round(model.end / 1000);
+      const from = this.bars.cross ?? end;
+      this.point(Math.min(end - model.grain, Math.max(end - model.slots * model.grain, from + step * model.grain)));
     });
   }
 
-  /** @param {number | null} second */
-  point(second) {
-    if (second === null && this.bars.cross === null) return;
-    this.bars.cross = second;
+  /** @param {number | null} start of a bar, s */
+  point(start) {
+    if (start === null && this.bars.cross === null) return;
+    this.bars.cross = start;
     this.bars.redraw();
     this.drawTip();
   }
 
   drawTip() {
     const model = this.bars.model;
-    const second = this.bars.cross;
+    const start = this.bars.cross;
     const scale = this.bars.scale();
-    show(this.tip, second !== null && model !== null);
-    if (second === null || !model || !scale) return;
-    const bar = model.bars.get(second) ?? { t: second, batch: 0, speed: 0, merged: 0 };
-    const batch = model.batches.find((b) => holds(b, second * 1000, model.now));
-    const lost = model.lostSince > 0 && second * 1000 >= model.lostSince;
-    const lines = lost
-      ? ["no answer"]
-      : [`${text.count(bar.merged)} events${second >= Math.floor(model.now / 1000) ? " so far" : ""}`, `= ${text.count(bar.batch)} committed`, `+ ${text.count(bar.speed)} in memory`];
-    if (batch) lines.push(`micro-batch ${text.count(batch.from)}, ${batch.state}`);
+    show(this.tip, start !== null && model !== null);
+    if (start === null || !model || !scale) return;
+    const ms = start * 1000;
+    const here = `${text.stamp(model.clock, ms, model.grain)} ${model.clock.zone}`;
+    const utc = `${text.stamp(UTC, ms, model.grain)} UTC`;
     this.tip.replaceChildren(
-      el("b", {}, `${model.clock.hms(second * 1000)} ${model.clock.zone}`),
-      el("span", { class: "muted" }, `${text.utc(second * 1000).slice(11, 19)} UTC`),
-      ...lines.map((line) => el("span", {}, line)),
+      el("b", {}, here),
+      ...(utc === here ? [] : [el("span", { class: "muted" }, utc)]),
+      ...tipLines(model, start),
     );
-    const x = scale.x((second + 0.5) * 1000);
+    const x = scale.x(ms + model.grain * 500);
     const width = this.tip.offsetWidth;
     const left = x + 12 + width > this.frame.clientWidth ? x - 12 - width : x + 12;
     this.tip.style.transform = `translate(${Math.max(0, Math.round(left))}px, 34px)`;
@@ -93,6 +173,28 @@ export class Picture {
   describe(summary) {
     this.frame.setAttribute("aria-label", summary);
   }
+}
+
+const UTC = new text.Clock("UTC");
+
+/**
+ * @param {Model} model
+ * @param {number} start s
+ * @returns {HTMLElement[]}
+ */
+function tipLines(model, start) {
+  const ms = start * 1000;
+  if (model.lostSince > 0 && ms >= model.lostSince) return [el("span", {}, "no answer")];
+  const bar = model.bars.get(start) ?? { batch: 0, speed: 0, merged: 0 };
+  const open = ms + model.grain * 1000 > model.at;
+  const lines = [
+    el("span", { class: "tip-sum" }, `${text.count(bar.merged)} events${open ? " so far" : ""}`),
+    el("span", { class: "tip-batch" }, `= ${text.count(bar.batch)} committed`),
+    el("span", { class: "tip-speed" }, `+ ${text.count(bar.speed)} in memory`),
+  ];
+  const batch = model.arrival ? model.batches.find((b) => holds(b, ms, model.at)) : undefined;
+  if (batch) lines.push(el("span", { class: "muted" }, `micro-batch ${text.count(batch.from)}, ${batch.state}`));
+  return lines;
 }
 
 /**
@@ -122,21 +224,21 @@ class Twin {
 
   /** @param {Model} model */
   draw(model) {
-    const newest = Math.round(model.end / 1000) - 1;
-    while (this.rows.length < model.span) {
+    const newest = Math.round(model.end / 1000) - model.grain;
+    while (this.rows.length < model.slots) {
       const row = el("tr", {}, el("th", { scope: "row" }), el("td", {}), el("td", {}), el("td", {}));
       this.rows.push(row);
       this.body.append(row);
     }
     this.rows.forEach((row, i) => {
-      const second = newest - i;
-      show(row, i < model.span);
-      const bar = model.bars.get(second);
-      const lost = model.lostSince > 0 && second * 1000 >= model.lostSince;
+      const start = newest - i * model.grain;
+      show(row, i < model.slots);
+      const bar = model.bars.get(start);
+      const lost = model.lostSince > 0 && start * 1000 >= model.lostSince;
       const cells = lost
         ? ["no answer", "-", "-"]
         : [text.count(bar?.merged ?? 0), text.count(bar?.batch ?? 0), text.count(bar?.speed ?? 0)];
-      [model.clock.hms(second * 1000), ...cells].forEach((words, c) => setText(/** @type {Element} */ (row.children[c]), words));
+      [text.stamp(model.clock, start * 1000, model.grain), ...cells].forEach((words, c) => setText(/** @type {Element} */ (row.children[c]), words));
     });
   }
 }

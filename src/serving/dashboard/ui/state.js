@@ -24,6 +24,7 @@ export class LiveState {
     /** Server time of the last frame, and when it came. */
     this.at = 0;
     this.received = 0;
+    /** Arrival of the last committed payload, ms; 0 while nothing is committed or known. */
     this.boundaryTime = 0;
     this.frames = 0;
   }
@@ -45,10 +46,9 @@ export class LiveState {
     this.frames += 1;
     this.at = Date.parse(frame.at);
     this.received = performance.now();
-    const boundary = frame.boundary.time ? Date.parse(frame.boundary.time) : 0;
-    if (boundary) this.boundaryTime = boundary;
     for (const row of frame.split ?? []) this.upsert(row);
     this.keepBatches(frame);
+    this.placeBoundary();
   }
 
   /** @param {SplitRow} row */
@@ -91,10 +91,26 @@ export class LiveState {
     this.trimBatches();
   }
 
-  /** @param {Batch[]} batches committed ones, from the status */
+  /** @param {Batch[]} batches committed ones, from the status: they have their last numbers */
   addCommitted(batches) {
-    for (const batch of batches) if (!this.batches.has(batch.from)) this.batches.set(batch.from, batch);
+    for (const batch of batches) this.batches.set(batch.from, batch);
     this.trimBatches();
+    this.placeBoundary();
+  }
+
+  /**
+   * The boundary is an offset; on an axis of arrival it stands between the last payload that is committed and the first
+   * one that is not.
+   */
+  placeBoundary() {
+    let last = 0;
+    let first = Infinity;
+    for (const batch of this.batches.values()) {
+      if (batch.state === "committed") last = Math.max(last, millis(batch.times?.last));
+      else first = Math.min(first, millis(batch.times?.first) || Infinity);
+    }
+    const at = last || (Number.isFinite(first) ? first : 0);
+    if (at) this.boundaryTime = at;
   }
 
   trimBatches() {
@@ -112,6 +128,18 @@ export class LiveState {
     return [...(this.rows[q]?.values() ?? [])].sort((a, b) => a.t - b.t);
   }
 
+  /**
+   * The one row of a query that asks for its whole range. A range that slides gives the row another start each time, and
+   * the newest one is the answer.
+   * @param {number} q
+   * @returns {SplitRow | undefined}
+   */
+  whole(q) {
+    const row = this.sorted(q).at(-1);
+    if (row) this.forget(q, row.t);
+    return row;
+  }
+
   /** The server's clock now, as far as the last frame tells. */
   now() {
     return this.at ? this.at + (performance.now() - this.received) : Date.now();
@@ -121,4 +149,9 @@ export class LiveState {
   empty() {
     return this.frame !== null && this.frame.journal_end === 0;
   }
+}
+
+/** @param {string | null | undefined} time */
+function millis(time) {
+  return time ? Date.parse(time) || 0 : 0;
 }

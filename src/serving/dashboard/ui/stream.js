@@ -16,7 +16,7 @@ const LAST_RETRY_MS = 10_000;
 const MAX_EVENT = 4 * 1024 * 1024;
 
 /**
- * @typedef {"connecting" | "live" | "reconnecting" | "token" | "stopped"} Phase
+ * @typedef {"connecting" | "live" | "reconnecting" | "token" | "refused" | "stopped"} Phase
  * @typedef {{hello: (h: import("./api.js").Hello) => void, frame: (f: import("./api.js").Frame) => void,
  *   phase: (p: Phase, error: ApiError | null) => void}} Handlers
  */
@@ -136,6 +136,11 @@ export class LiveStream {
     this.controller = null;
     if (error.status === 401) {
       this.setPhase("token", error);
+      return;
+    }
+    // The question is wrong: asking it again would get the same answer.
+    if (error.status >= 400 && error.status < 500 && error.status !== 408 && error.status !== 429) {
+      this.setPhase("refused", error);
       return;
     }
     const backoff = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.attempt);

@@ -13,6 +13,8 @@ const GOOD_SLOTS = 12;
 /** A failed event takes two lines: the second one is its reason. */
 const FAILED_SLOTS = 7;
 const KEEP = 500;
+/** Columns that every row of the stream carries. */
+const KNOWN = ["app_id", "event_name", "event_id", "page_urlpath"];
 /** At more than a handful of rows a turn the list changes once a second, so that it can be read. */
 const CALM_MS = 1000;
 const HANDFUL = 3;
@@ -159,6 +161,8 @@ export class Tail {
     const filterText = JSON.stringify(filter) + clock.zone;
     const anew = filterText !== this.filterText;
     this.filterText = filterText;
+    // Kept rows cannot be tested for a field that they do not carry.
+    if (anew && filter.some((c) => !KNOWN.includes(c.field))) this.good.rows = this.failed.rows = [];
     const wanted = (/** @type {Row} */ row) => passes(filter, (field) => fieldOf(row, field));
     setText(this.good.note, `showing ${this.good.shown.length} of ${text.rate(frame.rates.events)}/s`);
     setText(this.failed.note, `showing ${this.failed.shown.length} of ${text.rate(frame.rates.failed)}/s`);
@@ -179,6 +183,6 @@ function fieldOf(row, field) {
     case "event_name": return row.event_name;
     case "event_id": return row.event_id ?? null;
     case "page_urlpath": return row.page ?? null;
-    default: return null;
+    default: return undefined;
   }
 }

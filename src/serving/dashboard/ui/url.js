@@ -123,13 +123,16 @@ export function takeToken() {
 /**
  * Does an event with these field values pass? Values of one field are alternatives; every excluded value excludes.
  * @param {Condition[]} filter
- * @param {(field: string) => string | null} valueOf
+ * @param {(field: string) => string | null | undefined} valueOf null when the event has none, undefined when it is not known here
  */
 export function passes(filter, valueOf) {
   /** @type {Map<string, boolean>} */
   const wanted = new Map();
   for (const c of filter) {
-    const equal = valueOf(c.field) === c.value;
+    const found = valueOf(c.field);
+    // A field that the page does not have: the server has applied the condition already.
+    if (found === undefined) continue;
+    const equal = (found ?? "") === c.value;
     if (c.exclude && equal) return false;
     if (!c.exclude) wanted.set(c.field, (wanted.get(c.field) ?? false) || equal);
   }
