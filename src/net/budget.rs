@@ -41,6 +41,11 @@ pub struct Held {
 }
 
 impl Held {
+    /// Bytes held now.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Changes what is held to `bytes`. False, with nothing changed, when the allowance has no room for that.
     #[must_use]
     pub fn set(&mut self, bytes: usize) -> bool {

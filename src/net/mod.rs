@@ -10,6 +10,7 @@ pub mod http1;
 pub mod listener;
 pub mod peer;
 pub mod proxy_protocol;
+pub mod rewind;
 pub mod tls;
 
 pub use budget::{Budget, Held};

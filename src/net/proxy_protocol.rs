@@ -121,7 +121,8 @@ mod tests {
         assert_eq!(got.unwrap().unwrap().to_string(), "2001:db8::7");
         assert_eq!(read_all(b"PROXY UNKNOWN\r\nrest").await, (Ok(None), b"rest".to_vec()));
 
-        let v2 = [&V2_SIGNATURE[..], &[0x21, 0x11, 0, 15], &[203, 0, 113, 9, 10, 0, 0, 1, 1, 1, 0, 80], b"tlvX"].concat();
+        let v2 =
+            [&V2_SIGNATURE[..], &[0x21, 0x11, 0, 15], &[203, 0, 113, 9, 10, 0, 0, 1, 1, 1, 0, 80], b"tlvX"].concat();
         let (got, rest) = read_all(&v2).await;
         assert_eq!((got.unwrap().unwrap().to_string().as_str(), &rest[..]), ("203.0.113.9", &b"X"[..]));
         let local = [&V2_SIGNATURE[..], &[0x20, 0, 0, 0]].concat();

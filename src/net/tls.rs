@@ -126,9 +126,13 @@ fn pair(cert: &Path, key: &Path, files: &(Vec<u8>, Vec<u8>)) -> Result<Certified
     if chain.is_empty() {
         return Err(pem(cert, "no certificate in it".to_owned()));
     }
-    let private = PrivateKeyDer::from_pem_slice(&files.1).map_err(|e| pem(key, format!("no private key in it: {e}")))?;
-    CertifiedKey::from_der(chain, private, &rustls::crypto::ring::default_provider())
-        .map_err(|source| TlsError::Pair { cert: cert.to_owned(), key: key.to_owned(), source })
+    let private =
+        PrivateKeyDer::from_pem_slice(&files.1).map_err(|e| pem(key, format!("no private key in it: {e}")))?;
+    CertifiedKey::from_der(chain, private, &rustls::crypto::ring::default_provider()).map_err(|source| TlsError::Pair {
+        cert: cert.to_owned(),
+        key: key.to_owned(),
+        source,
+    })
 }
 
 #[cfg(test)]

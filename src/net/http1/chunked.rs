@@ -192,7 +192,10 @@ mod tests {
             assert!(matches!(decode(bad, 64), Err(ChunkError::Malformed(_))), "{bad:?}");
         }
         assert_eq!(decode(b"65\r\n", 64), Err(ChunkError::TooLarge));
-        assert_eq!(decode(b"32\r\n01234567890123456789012345678901234567890123456789\r\n33\r\n", 99), Err(ChunkError::TooLarge));
+        assert_eq!(
+            decode(b"32\r\n01234567890123456789012345678901234567890123456789\r\n33\r\n", 99),
+            Err(ChunkError::TooLarge)
+        );
         let extension = [b"1;".as_slice(), &vec![b'x'; MAX_OVERHEAD + 1]].concat();
         assert_eq!(decode(&extension, 4096), Err(ChunkError::Overhead));
         let trailer = [b"0\r\nA: ".as_slice(), &vec![b'x'; MAX_OVERHEAD + 1]].concat();

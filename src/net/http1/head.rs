@@ -116,9 +116,12 @@ pub enum HeadError {
     /// Lengths that contradict each other, or that another party could read differently.
     #[error("ambiguous body length: {0}")]
     Ambiguous(&'static str),
-    /// A transfer coding or expectation that is not supported.
-    #[error("not supported: {0}")]
-    Unsupported(&'static str),
+    /// Another expectation than `100-continue`.
+    #[error("unknown expectation")]
+    Expectation,
+    /// Another transfer coding than `chunked`.
+    #[error("unknown transfer coding")]
+    Coding,
     /// Another major version than 1.
     #[error("unsupported HTTP version")]
     Version,
@@ -228,7 +231,7 @@ impl Head {
                 Name::Expect if value.eq_ignore_ascii_case(b"100-continue") => {
                     self.expects_continue = self.version == Version::Http11;
                 }
-                Name::Expect => return Err(HeadError::Unsupported("expectation")),
+                Name::Expect => return Err(HeadError::Expectation),
                 Name::Host => {
                     hosts += 1;
                     if !is_host(value) {
@@ -248,7 +251,7 @@ impl Head {
                 return Err(HeadError::Ambiguous("Transfer-Encoding in HTTP/1.0"));
             }
             (Some(c), None) if c.eq_ignore_ascii_case(b"chunked") => Framing::Chunked,
-            (Some(_), None) => return Err(HeadError::Unsupported("transfer coding")),
+            (Some(_), None) => return Err(HeadError::Coding),
             (None, None | Some(0)) => Framing::None,
             (None, Some(n)) => Framing::Length(n),
         };
@@ -311,7 +314,8 @@ pub fn is_token(b: u8) -> bool {
         let mut table = [false; 256];
         let mut b = 0;
         while b < 256 {
-            table[b] = (b as u8).is_ascii_alphanumeric() || matches!(b as u8, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~');
+            table[b] = (b as u8).is_ascii_alphanumeric()
+                || matches!(b as u8, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~');
             b += 1;
         }
         table
@@ -331,7 +335,27 @@ fn decimal(text: &[u8]) -> Option<u64> {
 fn is_host(value: &[u8]) -> bool {
     !value.is_empty()
         && value.iter().all(|&b| {
-            b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b':' | b'[' | b']' | b'%' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'=')
+            b.is_ascii_alphanumeric()
+                || matches!(
+                    b,
+                    b'-' | b'.'
+                        | b'_'
+                        | b'~'
+                        | b':'
+                        | b'['
+                        | b']'
+                        | b'%'
+                        | b'!'
+                        | b'$'
+                        | b'&'
+                        | b'\''
+                        | b'('
+                        | b')'
+                        | b'*'
+                        | b'+'
+                        | b';'
+                        | b'='
+                )
         })
 }
 
@@ -373,7 +397,7 @@ mod tests {
 
     #[test]
     fn what_could_be_read_in_two_ways_is_refused() {
-        use HeadError::{Ambiguous, Malformed, Unsupported, Version};
+        use HeadError::{Ambiguous, Coding, Expectation, Malformed, Version};
         for (lines, wanted) in [
             ("GET / HTTP/1.1\nHost: h\r\n\r\n", Malformed("")),
             ("GET / HTTP/1.1\r\nHost: h\n\r\n", Malformed("")),
@@ -402,9 +426,9 @@ mod tests {
             ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", Ambiguous("")),
             ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n\r\n", Ambiguous("")),
             ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", Ambiguous("")),
-            ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", Unsupported("")),
-            ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n", Unsupported("")),
-            ("POST / HTTP/1.1\r\nHost: a\r\nExpect: 200-ok\r\n\r\n", Unsupported("")),
+            ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", Coding),
+            ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n", Coding),
+            ("POST / HTTP/1.1\r\nHost: a\r\nExpect: 200-ok\r\n\r\n", Expectation),
             ("\r\n\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", Malformed("")),
         ] {
             let got = parse(lines.as_bytes()).0.unwrap_err();

@@ -72,7 +72,9 @@ impl Name {
             15 if is(b"x-forwarded-for") => Name::XForwardedFor,
             16 if is(b"content-encoding") => Name::ContentEncoding,
             17 if is(b"transfer-encoding") => Name::TransferEncoding,
-            9 | 11 | 13 | 14 | 16 | 18 | 19 | 22 | 24 | 25 if CLIENT_ADDRESS.iter().any(|k| is(k)) => Name::ClientAddress,
+            9 | 11 | 13 | 14 | 16 | 18 | 19 | 22 | 24 | 25 if CLIENT_ADDRESS.iter().any(|k| is(k)) => {
+                Name::ClientAddress
+            }
             _ => Name::Other,
         }
     }

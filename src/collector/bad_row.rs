@@ -1,0 +1,103 @@
+//! The bad rows that the collector itself records: requests that are too large, and requests that no reader downstream
+//! could make sense of.
+
+use super::settings::{ARTIFACT, VERSION};
+use super::wall;
+use crate::event::json::write_string;
+use crate::event::outcome::BadRowKind;
+use crate::event::payload::Payload;
+use crate::event::{payload_json, thrift};
+use crate::platform::clock::Millis;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use std::fmt::Write as _;
+
+/// A record or event larger than allowed. `limit` and `actual` in bytes; `record` is the beginning of what is quoted.
+pub fn size_violation(now_ms: Millis, limit: usize, actual: usize, expectation: &str, record: &Bytes) -> String {
+    let mut row = begin(BadRowKind::SizeViolation, now_ms);
+    let _ = write!(row, ",\"maximumAllowedSizeBytes\":{limit},\"actualSizeBytes\":{actual},\"expectation\":");
+    write_string(expectation, &mut row);
+    row.push_str("},\"payload\":");
+    write_string(beginning(&quote(record), limit / 10), &mut row);
+    row.push_str("}}");
+    row
+}
+
+/// A request that cannot become a record. The whole of it is quoted, up to half of `limit` characters.
+pub fn generic_error(now_ms: Millis, limit: usize, error: &str, record: &Bytes) -> String {
+    let mut row = begin(BadRowKind::GenericError, now_ms);
+    row.push_str(",\"errors\":[");
+    write_string(error, &mut row);
+    row.push_str("]},\"payload\":");
+    write_string(beginning(&quote(record), limit / 2), &mut row);
+    row.push_str("}}");
+    row
+}
+
+fn begin(kind: BadRowKind, now_ms: Millis) -> String {
+    format!(
+        "{{\"schema\":\"iglu:com.snowplowanalytics.snowplow.badrows/{}/jsonschema/{}\",\"data\":{{\"processor\":\
+         {{\"artifact\":\"{ARTIFACT}\",\"version\":\"{VERSION}\"}},\"failure\":{{\"timestamp\":\"{}\"",
+        kind.name(),
+        kind.version(),
+        wall::iso(now_ms)
+    )
+}
+
+/// The record as text: its line form, and, where that had to replace bytes of the query string, the bytes in base64.
+fn quote(record: &Bytes) -> String {
+    // It was encoded here a moment ago; an empty payload stands for the impossible.
+    let payload: Payload = thrift::decode(record).unwrap_or_default();
+    let mut text = String::with_capacity(record.len() + 256);
+    payload_json::write_object(&payload, &mut text);
+    if let Some(query) = payload.querystring.as_ref().filter(|q| std::str::from_utf8(q).is_err()) {
+        text.pop();
+        let _ = write!(text, ",\"querystring_base64\":\"{}\"}}", STANDARD.encode(query));
+    }
+    text
+}
+
+/// At most `most` characters.
+fn beginning(text: &str, most: usize) -> &str {
+    text.char_indices().nth(most).map_or(text, |(at, _)| text.get(..at).unwrap_or(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::BytesMut;
+
+    fn record(query: &'static [u8]) -> Bytes {
+        let payload =
+            Payload { querystring: Some(Bytes::from_static(query)), ip: "unknown".into(), ..Payload::default() };
+        let mut out = BytesMut::new();
+        thrift::encode(&payload, &mut out);
+        out.freeze()
+    }
+
+    #[test]
+    fn rows_have_exactly_the_members_of_their_schemas() {
+        let row = size_violation(1_700_000_000_000, 1000, 1234, "e", &record(b"a=1"));
+        assert_eq!(
+            row,
+            format!(
+                "{{\"schema\":\"iglu:com.snowplowanalytics.snowplow.badrows/size_violation/jsonschema/1-0-0\",\"data\":\
+                 {{\"processor\":{{\"artifact\":\"snowshed\",\"version\":\"{VERSION}\"}},\"failure\":{{\"timestamp\":\
+                 \"2023-11-14T22:13:20.000Z\",\"maximumAllowedSizeBytes\":1000,\"actualSizeBytes\":1234,\"expectation\":\"e\"}},\
+                 \"payload\":\"{{\\\"ip\\\":\\\"unknown\\\",\\\"timestamp_ms\\\":0,\\\"querystring\\\":\\\"a=1\\\"}}\"}}}}"
+            )
+        );
+        let cut = size_violation(0, 50, 60, "e", &record(b"a=1"));
+        assert!(cut.ends_with("\"payload\":\"{\\\"ip\\\"\"}}"), "{cut}");
+        let row = generic_error(0, 100_000, "why", &record(b"a=%zz"));
+        assert!(row.contains("\"failure\":{\"timestamp\":\"1970-01-01T00:00:00.000Z\",\"errors\":[\"why\"]}"), "{row}");
+        assert!(row.contains("a=%zz") && !row.contains("base64"), "{row}");
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_kept() {
+        let row = generic_error(0, 100_000, "why", &record(b"a=caf\xe9"));
+        assert!(row.contains("a=caf\u{FFFD}") && row.contains(&STANDARD.encode(b"a=caf\xe9")), "{row}");
+    }
+}

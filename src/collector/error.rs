@@ -1,0 +1,27 @@
+//! Why the collector cannot start.
+
+use crate::net::BindError;
+use crate::net::tls::TlsError;
+use std::io;
+
+/// Why the collector cannot start. Nothing was served.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A value of the configuration cannot be used.
+    #[error("collector.{key} {problem}")]
+    Config {
+        /// The key, below `[collector]`.
+        key: String,
+        /// What is wrong, and what is allowed.
+        problem: String,
+    },
+    /// A port cannot be opened.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The certificate cannot be used.
+    #[error("collector.tls: {0}")]
+    Tls(#[from] TlsError),
+    /// A thread cannot be started.
+    #[error("cannot start a thread of the collector: {0}")]
+    Thread(io::Error),
+}
