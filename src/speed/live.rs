@@ -1,0 +1,71 @@
+//! What passes by: rates, the wall, delays, causes of failure and the newest outcomes. Not part of any answer, so it has a
+//! lock of its own and may be a chunk ahead of the answers.
+
+use super::causes::Causes;
+use super::config::Config;
+use super::latency::Latency;
+use super::recent::Recent;
+use super::wall::Wall;
+use crate::event::{Chunk, Outcome, columns};
+use crate::platform::clock::Millis;
+use arrow::array::{Array, StringArray, TimestampMicrosecondArray};
+use std::sync::Arc;
+
+/// Everything that passes by.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) wall: Wall,
+    pub(super) latency: Latency,
+    pub(super) causes: Causes,
+    pub(super) recent: Recent,
+}
+
+impl Live {
+    pub(super) fn new(config: &Config) -> Live {
+        Live {
+            wall: Wall::new(config.max_sites),
+            latency: Latency::default(),
+            causes: Causes::new(config.max_causes),
+            recent: Recent::new(config.recent_events),
+        }
+    }
+
+    /// Takes a chunk in that became visible at `now`; gives back what may be dropped, outside the lock.
+    pub(super) fn apply(&mut self, chunk: &Arc<Chunk>, now: Millis) -> Vec<Arc<Chunk>> {
+        let apps = chunk.rows.atomic(columns::APP_ID).and_then(|a| a.as_any().downcast_ref::<StringArray>());
+        let times = chunk.rows.atomic(columns::COLLECTOR_TSTAMP);
+        let times = times.and_then(|a| a.as_any().downcast_ref::<TimestampMicrosecondArray>());
+        if let (Some(apps), Some(times)) = (apps, times) {
+            self.count(apps, times, now);
+        }
+        if chunk.tally.failed > 0 {
+            for item in &chunk.items {
+                if let Outcome::Failed(failure) = &item.outcome {
+                    self.wall.add(failure.app_id.as_deref(), failure.collector_ms, 0, 1);
+                    self.latency.add(now, now - failure.collector_ms, 1);
+                    self.causes.add(item.addr, failure);
+                }
+            }
+        }
+        self.recent.push(chunk)
+    }
+
+    /// Counts runs of rows with one site and one time together.
+    fn count(&mut self, apps: &StringArray, times: &TimestampMicrosecondArray, now: Millis) {
+        let at = |row: usize| {
+            let app = apps.is_valid(row).then(|| apps.value(row));
+            (app, if times.is_valid(row) { times.value(row).div_euclid(1000) } else { now })
+        };
+        let mut row = 0;
+        while row < apps.len() {
+            let (app, time) = at(row);
+            let start = row;
+            while row < apps.len() && at(row) == (app, time) {
+                row += 1;
+            }
+            let n = (row - start) as u32;
+            self.wall.add(app, time, n, 0);
+            self.latency.add(now, now - time, n);
+        }
+    }
+}

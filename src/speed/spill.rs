@@ -1,0 +1,80 @@
+//! Aggregates in files: what keeps memory bounded while the warehouse is away for hours.
+//!
+//! The file is an Arrow IPC stream of the view's stored form and lives in `state/speed/`. It only saves memory: after a
+//! restart everything is folded again from the journal, so files of an earlier process are deleted at the start and nothing
+//! is synced.
+
+use super::error::SpeedError;
+use crate::event::Offset;
+use crate::view::{Fold, Groups, View};
+use arrow::ipc::reader::StreamReader;
+use arrow::ipc::writer::StreamWriter;
+use std::fs;
+use std::io::{self, BufReader, BufWriter};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Aggregates of one view of one micro-batch in a file; the file goes with the last reference.
+#[derive(Debug)]
+pub(super) struct Spilled {
+    path: PathBuf,
+    /// Least and greatest bucket.
+    times: (i64, i64),
+}
+
+impl Spilled {
+    /// Writes the groups of a fold.
+    pub(super) fn write(folder: &Path, from: Offset, fold: &Fold) -> Result<Spilled, SpeedError> {
+        let path = folder.join(format!("{from}.{}.arrow", fold.view().name()));
+        let times = fold
+            .groups()
+            .iter()
+            .fold((i64::MAX, i64::MIN), |(least, greatest), g| (least.min(g.key.time), greatest.max(g.key.time)));
+        let failed = |e: &dyn std::fmt::Display| failure(&path, e);
+        let batch = fold.to_record_batch()?;
+        fs::create_dir_all(folder).map_err(|e| failed(&e))?;
+        let file = fs::File::create(&path).map_err(|e| failed(&e))?;
+        let written = StreamWriter::try_new(BufWriter::new(file), &batch.schema()).and_then(|mut w| {
+            w.write(&batch)?;
+            w.finish()
+        });
+        written.map_err(|e| failed(&e))?;
+        Ok(Spilled { path, times })
+    }
+
+    /// Whether a bucket of `[from, to)` may be in it.
+    pub(super) fn touches(&self, from: i64, to: i64) -> bool {
+        self.times.0 < to && from <= self.times.1
+    }
+
+    /// Reads the groups back.
+    pub(super) fn read(&self, view: &Arc<View>) -> Result<Groups, SpeedError> {
+        let failed = |e: &dyn std::fmt::Display| failure(&self.path, e);
+        let file = fs::File::open(&self.path).map_err(|e| failed(&e))?;
+        let mut groups = Groups::new(view.clone());
+        for batch in StreamReader::try_new(BufReader::new(file), None).map_err(|e| failed(&e))? {
+            groups.add_record_batch(&batch.map_err(|e| failed(&e))?)?;
+        }
+        Ok(groups)
+    }
+}
+
+impl Drop for Spilled {
+    fn drop(&mut self) {
+        if let Err(e) = fs::remove_file(&self.path) {
+            tracing::debug!(path = %self.path.display(), error = %e, "a file of spilled aggregates could not be removed");
+        }
+    }
+}
+
+fn failure(path: &Path, problem: &dyn std::fmt::Display) -> SpeedError {
+    SpeedError::Spill { path: path.display().to_string(), problem: problem.to_string() }
+}
+
+/// Removes what an earlier process left.
+pub(super) fn clear(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}
