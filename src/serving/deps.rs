@@ -1,0 +1,171 @@
+//! What the private port is given by whoever assembles the program.
+//!
+//! Stages do not know one another, so all that this port shows of them comes in here: handles of the two halves, and
+//! closures for the few facts that it needs of everything else.
+
+use crate::batch::warehouse::Reader;
+use crate::event::{Boundary, EventAddr, Offset, Processed};
+use crate::pipeline::drain::Drain;
+use crate::pipeline::link::LinkGauge;
+use crate::platform::clock::{Clock, Millis};
+use crate::schema::Resolver;
+use crate::speed::Speed;
+use crate::telemetry::Metrics;
+use crate::view::View;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use serde::Serialize;
+use std::io;
+use std::sync::Arc;
+
+/// Everything that the private port stands on.
+pub struct Deps {
+    /// The half in memory.
+    pub speed: Speed,
+    /// The half in the warehouse.
+    pub warehouse: Arc<dyn Reader>,
+    /// The compiled views, built-in ones included.
+    pub views: Vec<Arc<View>>,
+    /// The newest boundary that a commit has announced; asked often, so it asks no warehouse.
+    pub boundary: Box<dyn Fn() -> Boundary + Send + Sync>,
+    /// Facts of the journal.
+    pub journal: JournalDoor,
+    /// Where events with an id stand, as far as the dedupe window reaches; newest first.
+    pub find: Box<dyn Fn(&str) -> io::Result<Vec<EventAddr>> + Send + Sync>,
+    /// Enriches one journal record again, for audits; the schemas are today's.
+    pub enrich: Box<dyn Fn(Offset, &RawRecord) -> Vec<Processed> + Send + Sync>,
+    /// The schema registry.
+    pub registry: Arc<Resolver>,
+    /// All links between stages, in flow order.
+    pub links: Vec<LinkGauge>,
+    /// Micro-batches that are not committed, as the batch layer sees them, oldest first.
+    pub batches: Box<dyn Fn() -> Vec<BatchState> + Send + Sync>,
+    /// Where data leave to: lake, warehouse, stream topics.
+    pub sinks: Vec<Box<dyn Fn() -> SinkState + Send + Sync>>,
+    /// Bounds of the other boxes (promise P7) that the status shows.
+    pub bounds: Vec<Box<dyn Fn() -> BoundState + Send + Sync>>,
+    /// Why the program is not ready to take events; empty when it is.
+    pub not_ready: Box<dyn Fn() -> Vec<String> + Send + Sync>,
+    /// What the dashboard is told.
+    pub ui: Ui,
+    /// Sends demo traffic through the public port; resolves when what was asked for is accepted or, for a duration, begun.
+    pub demo: Arc<dyn Fn(Demo) -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
+    /// The time.
+    pub clock: Clock,
+    /// The registry of metrics.
+    pub metrics: Metrics,
+    /// The signal to stop.
+    pub drain: Drain,
+}
+
+impl std::fmt::Debug for Deps {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Deps")
+    }
+}
+
+/// Facts of the journal.
+pub struct JournalDoor {
+    /// Offset of the next record to be written; everything below is durable.
+    pub end: Box<dyn Fn() -> Offset + Send + Sync>,
+    /// Offset of the oldest record that is still on this machine.
+    pub first: Box<dyn Fn() -> Offset + Send + Sync>,
+    /// One record; `None` when it is no longer (or not yet) on this machine.
+    pub read_at: Box<dyn Fn(Offset) -> io::Result<Option<RawRecord>> + Send + Sync>,
+}
+
+/// A journal record as it lies on disk.
+#[derive(Clone, Debug)]
+pub struct RawRecord {
+    /// What it is.
+    pub kind: RawKind,
+    /// Its bytes.
+    pub body: Bytes,
+}
+
+/// What a journal record is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RawKind {
+    /// A captured request, as Thrift.
+    Payload,
+    /// A bad row that the collector recorded, as JSON.
+    BadRow,
+    /// An order to process an earlier event again.
+    Replay,
+}
+
+/// A micro-batch on its way into the warehouse.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct BatchState {
+    /// First offset.
+    pub from: Offset,
+    /// First offset after it; of an open one the end so far.
+    pub to: Offset,
+    /// `open`, `sealed`, `written`, `uploaded`, `committing`.
+    pub state: &'static str,
+    /// Enriched events in it.
+    pub rows: u64,
+    /// Bytes of journal records in it.
+    pub bytes: u64,
+    /// Receive time of its first payload.
+    pub first_ms: Option<Millis>,
+    /// Receive time of its last payload.
+    pub last_ms: Option<Millis>,
+    /// When it was sealed.
+    pub sealed_ms: Option<Millis>,
+    /// Why its last step failed.
+    pub error: Option<String>,
+}
+
+/// Where data leave to.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct SinkState {
+    /// `lake`, `warehouse`, or the name of a topic.
+    pub name: String,
+    /// What it is: `duckdb`, `file`, `kafka`, …
+    pub kind: String,
+    /// `ok`, `retrying`, `off`.
+    pub state: &'static str,
+    /// When it last took something.
+    #[serde(skip)]
+    pub last_success_ms: Option<Millis>,
+    /// Failed tries since then.
+    pub retries: u64,
+    /// Its last error, while it stands.
+    pub error: Option<String>,
+}
+
+/// A bound and how near it is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct BoundState {
+    /// The configuration key or a name like it.
+    pub name: String,
+    /// The bound.
+    pub limit: u64,
+    /// Where it stands.
+    pub now: u64,
+    /// Where it stood at most since the start.
+    pub highest: u64,
+    /// How often it made the program refuse or wait.
+    pub refused: u64,
+}
+
+/// What the dashboard is told about the program.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Ui {
+    /// `run`, `demo`, `micro`.
+    pub mode: String,
+    /// Address to which trackers send.
+    pub collector_url: String,
+    /// Version of the program.
+    pub version: String,
+}
+
+/// How much demo traffic.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Demo {
+    /// So many events, now.
+    Events(u32),
+    /// A stream of them for so many seconds.
+    Seconds(u32),
+}

@@ -1,0 +1,293 @@
+//! One computation for all live streams.
+//!
+//! A tick takes both halves of every question that some stream asks, as of one moment, and publishes the result; streams
+//! only write what changed for them. The committed half is read once per commit and kept, together with the lease that
+//! belongs to its boundary, so that a tick in between touches memory only and still adds up. Without a stream nothing runs.
+
+use super::feed::Feed;
+use super::rolling::RATE_MS;
+use super::split::{MAX_ROWS, SplitTable};
+use crate::event::{Boundary, Offset, Tally};
+use crate::platform::clock::Millis;
+use crate::serving::api::{Api, Shared};
+use crate::serving::error::ApiResult;
+use crate::serving::facts;
+use crate::serving::merge::{self, Seam};
+use crate::serving::params::rfc3339;
+use crate::serving::question::{Planned, Question};
+use crate::speed::Lease;
+use crate::view::{Half, Layer, answer};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+
+/// Time between ticks; every stream takes as many of them as it wants.
+const TICK: Duration = Duration::from_millis(100);
+/// Pause after the warehouse could not be read.
+const AWAY: Duration = Duration::from_millis(500);
+/// Ranges such as `from=-3m` are resolved with every read of the committed half; without a commit that happens this often.
+const SLIDE_MS: i64 = 15_000;
+
+/// What the streams share. See the file header.
+#[derive(Debug)]
+pub struct Hub {
+    /// What has just been enriched.
+    pub feed: Feed,
+    wanted: Mutex<BTreeMap<Arc<Question>, usize>>,
+    streams: Mutex<usize>,
+    wake: Notify,
+    moment: watch::Sender<Option<Arc<Moment>>>,
+    refused: Mutex<Refusals>,
+}
+
+/// Everything that a frame is made of, as of one moment.
+#[derive(Debug)]
+pub struct Moment {
+    /// Grows by one with every tick of this process.
+    pub seq: u64,
+    /// When it was taken.
+    pub at: Millis,
+    /// The members that are the same in every stream's frame, without braces.
+    pub common: String,
+    /// One table per question.
+    pub tables: BTreeMap<Arc<Question>, Arc<SplitTable>>,
+}
+
+/// A stream's place in the hub; what it asked is forgotten when it goes.
+#[derive(Debug)]
+pub struct Seat {
+    api: Shared,
+    questions: Vec<Arc<Question>>,
+}
+
+/// The committed half as of one boundary.
+struct Base {
+    read: Millis,
+    lease: Lease,
+    boundary: Boundary,
+    committed: Tally,
+    halves: BTreeMap<Arc<Question>, (Planned, Half)>,
+}
+
+#[derive(Debug, Default)]
+struct Refusals {
+    seen: BTreeMap<String, u64>,
+    /// Time, bound and number of the refusals of the last ten seconds.
+    recent: Vec<(Millis, String, u64)>,
+}
+
+impl Hub {
+    /// A hub without streams.
+    pub fn new(started: Millis) -> Self {
+        Hub {
+            feed: Feed::new(started),
+            wanted: Mutex::default(),
+            streams: Mutex::new(0),
+            wake: Notify::new(),
+            moment: watch::channel(None).0,
+            refused: Mutex::default(),
+        }
+    }
+
+    /// Takes a seat: from the next tick on the moments hold these questions.
+    pub fn sit(api: &Shared, questions: Vec<Arc<Question>>) -> (Seat, watch::Receiver<Option<Arc<Moment>>>) {
+        let hub = &api.hub;
+        let mut wanted = hub.wanted.lock();
+        for q in &questions {
+            *wanted.entry(q.clone()).or_insert(0) += 1;
+        }
+        drop(wanted);
+        *hub.streams.lock() += 1;
+        let mut moments = hub.moment.subscribe();
+        moments.mark_unchanged();
+        hub.wake.notify_one();
+        (Seat { api: api.clone(), questions }, moments)
+    }
+
+    /// Streams that have a seat.
+    pub fn streams(&self) -> usize {
+        *self.streams.lock()
+    }
+
+    fn questions(&self) -> Vec<Arc<Question>> {
+        self.wanted.lock().keys().cloned().collect()
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let hub = &self.api.hub;
+        let mut wanted = hub.wanted.lock();
+        for q in &self.questions {
+            if let Some(n) = wanted.get_mut(q) {
+                *n -= 1;
+                if *n == 0 {
+                    wanted.remove(q);
+                }
+            }
+        }
+        *hub.streams.lock() -= 1;
+    }
+}
+
+/// Ticks as long as there are streams.
+pub async fn run(api: Shared) {
+    let mut seq = 0;
+    let mut base: Option<Arc<Base>> = None;
+    let mut tables = BTreeMap::new();
+    let mut reading: Option<tokio::task::JoinHandle<ApiResult<Base>>> = None;
+    loop {
+        if api.hub.streams() == 0 {
+            base = None;
+            tables = BTreeMap::new();
+            api.hub.moment.send_replace(None);
+            api.hub.wake.notified().await;
+            continue;
+        }
+        let started = tokio::time::Instant::now();
+        if reading.as_ref().is_some_and(tokio::task::JoinHandle::is_finished)
+            && let Some(done) = reading.take()
+        {
+            match done.await {
+                Ok(Ok(new)) => base = Some(Arc::new(new)),
+                Ok(Err(e)) => {
+                    tracing::warn!(problem = %e.body(), "the live view cannot read the warehouse");
+                    tokio::time::sleep(AWAY).await;
+                }
+                Err(e) => tracing::error!(problem = %e, "reading the warehouse for the live view failed"),
+            }
+        }
+        if reading.is_none() && is_stale(&api, base.as_deref()) {
+            let api = api.clone();
+            let old = base.clone();
+            reading = Some(tokio::task::spawn_blocking(move || read(&api, old.as_deref())));
+            if base.is_none() {
+                // The first picture does not wait for a tick.
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                continue;
+            }
+        }
+        if let Some(base) = &base {
+            seq += 1;
+            let (api2, base, before) = (api.clone(), base.clone(), std::mem::take(&mut tables));
+            let ticked = tokio::task::spawn_blocking(move || {
+                let mut tables = before;
+                let moment = tick(&api2, &base, &mut tables, seq);
+                (tables, moment)
+            });
+            match ticked.await {
+                Ok((kept, Ok(moment))) => {
+                    tables = kept;
+                    api.hub.moment.send_replace(Some(Arc::new(moment)));
+                }
+                Ok((_, Err(e))) => tracing::warn!(problem = %e.body(), "no live frame"),
+                Err(e) => tracing::error!(problem = %e, "a live tick failed"),
+            }
+            tokio::time::sleep_until(started + TICK).await;
+        } else {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// Whether the committed half is to be read anew: something was committed, or a question has come.
+fn is_stale(api: &Api, base: Option<&Base>) -> bool {
+    let Some(base) = base else { return true };
+    (api.deps.boundary)().offset > base.boundary.offset
+        || api.deps.clock.now_ms() - base.read > SLIDE_MS
+        || api.hub.questions().iter().any(|q| !base.halves.contains_key(q))
+}
+
+fn read(api: &Api, old: Option<&Base>) -> ApiResult<Base> {
+    let seam = Seam::open(api)?;
+    let now = api.deps.clock.now_ms();
+    // For the same boundary, only what is new is read.
+    let kept = old.filter(|old| old.boundary == seam.boundary && now - old.read <= SLIDE_MS);
+    let read = kept.map_or(now, |k| k.read);
+    let mut halves = BTreeMap::new();
+    for question in api.hub.questions() {
+        let half = match kept.and_then(|k| k.halves.get(&question)) {
+            Some(known) => known.clone(),
+            None => {
+                let planned = question.plan(api, now)?;
+                let half = seam.batch(&planned)?;
+                (planned, half)
+            }
+        };
+        halves.insert(question, half);
+    }
+    let committed = seam.committed()?;
+    Ok(Base { read, lease: seam.lease, boundary: seam.boundary, committed, halves })
+}
+
+fn tick(api: &Api, base: &Base, tables: &mut BTreeMap<Arc<Question>, Arc<SplitTable>>, seq: u64) -> ApiResult<Moment> {
+    let now = api.deps.clock.now_ms();
+    let journal_end = (api.deps.journal.end)();
+    let planned: Vec<&Planned> = base.halves.values().map(|(planned, _)| planned).collect();
+    let memory = merge::memory(&base.lease, base.boundary.offset, &planned)?;
+    tables.retain(|q, _| base.halves.contains_key(q));
+    for ((question, (_, batch)), speed) in base.halves.iter().zip(&memory.halves) {
+        let answer = answer::answer(batch, speed, Layer::Split, MAX_ROWS);
+        let table = tables.entry(question.clone()).or_default();
+        Arc::make_mut(table).update(&answer.rows, answer.total_rows > MAX_ROWS, seq);
+    }
+    let equation = merge::equation(&base.committed, &memory.tally);
+    let common = common(api, base, now, journal_end, memory.applied, &equation, seq);
+    Ok(Moment { seq, at: now, common, tables: tables.clone() })
+}
+
+fn common(
+    api: &Api,
+    base: &Base,
+    now: Millis,
+    journal_end: Offset,
+    enriched: Offset,
+    equation: &Tally,
+    seq: u64,
+) -> String {
+    let batches = (api.deps.batches)();
+    let members = serde_json::json!({
+        "seq": seq,
+        "at": rfc3339(now),
+        "journal_end": journal_end.max(enriched),
+        "enriched": enriched,
+        "boundary": facts::boundary(&base.boundary),
+        "equation": facts::equation(equation),
+        "rates": facts::rates(api, now),
+        "lag_ms": facts::lag_ms(api, &batches, now),
+        "batches": batches.iter().map(facts::batch).collect::<Vec<_>>(),
+        "windows": windows(api),
+        "refused": refused(api, now),
+    });
+    let text = members.to_string();
+    text.trim_start_matches('{').trim_end_matches('}').to_owned()
+}
+
+/// Per view and window, every measure over all groups.
+fn windows(api: &Api) -> serde_json::Value {
+    let _ = api;
+    serde_json::Value::Null
+}
+
+/// Refusals a second over the last ten, and the bound that refuses most.
+fn refused(api: &Api, now: Millis) -> Option<serde_json::Value> {
+    let mut refusals = api.hub.refused.lock();
+    for bound in &api.deps.bounds {
+        let bound = bound();
+        let seen = refusals.seen.insert(bound.name.clone(), bound.refused).unwrap_or(bound.refused);
+        if bound.refused > seen {
+            refusals.recent.push((now, bound.name, bound.refused - seen));
+        }
+    }
+    refusals.recent.retain(|(at, _, _)| now - at < RATE_MS);
+    let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
+    for (_, name, n) in &refusals.recent {
+        *sums.entry(name).or_insert(0) += n;
+    }
+    let total: u64 = sums.values().sum();
+    let (name, _) = sums.into_iter().max_by_key(|(_, n)| *n)?;
+    let rate = facts::round(total as f64 / (RATE_MS as f64 / 1000.0));
+    Some(serde_json::json!({"rate": rate, "bound": name}))
+}
