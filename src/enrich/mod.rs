@@ -47,7 +47,6 @@ use crate::platform::clock::Clock;
 use crate::schema::Resolver;
 use crate::telemetry::Metrics;
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// Name of this program in bad rows and in `v_etl`.
 pub const ARTIFACT: &str = "snowshed";
@@ -57,14 +56,10 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What the stage stands on.
 #[derive(Debug)]
 pub struct Deps {
+    /// The pure core, shared with whoever reads the journal again.
+    pub enricher: Arc<Enricher>,
     /// Where it reads, positioned at the first record to be enriched.
     pub reader: Reader,
-    /// Where schemas come from.
-    pub resolver: Arc<Resolver>,
-    /// Identity of the journal: the name space of event ids that have to be made up.
-    pub journal_id: Uuid,
-    /// The steps, from [`steps`].
-    pub steps: Steps,
     /// Gives each stretch its `etl_tstamp`.
     pub clock: Clock,
     /// Where its metrics are registered.
@@ -80,9 +75,8 @@ pub struct Deps {
 /// # Errors
 /// [`BuildError`].
 pub fn build(config: &Config, deps: Deps) -> Result<Enrich, BuildError> {
-    let enricher = Enricher::new(config, deps.steps, deps.resolver, deps.journal_id)?;
     stage::start(stage::Parts {
-        enricher: Arc::new(enricher),
+        enricher: deps.enricher,
         reader: deps.reader,
         clock: deps.clock,
         metrics: metrics::EnrichMetrics::register(&deps.metrics),
