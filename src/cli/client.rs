@@ -71,7 +71,7 @@ impl Api {
             let port = listen.rsplit(':').next().unwrap_or("9090");
             format!("http://127.0.0.1:{port}")
         });
-        let token = instance.token.clone().or_else(|| loaded.config.serving.tokens.first().cloned());
+        let token = instance.token.clone().or_else(|| loaded.config.serving.tokens.first().map(|t| t.text().to_owned()));
         let client = Client::builder().timeout(timeout).build().map_err(|e| {
             eprintln!("snowshed: no HTTP client: {e}");
             Exit::Failed

@@ -40,8 +40,8 @@ where
                 let app = while_running(app, drain.clone()).await;
                 tracing::info!("stopping: what was accepted is finished first");
                 match tokio::task::spawn_blocking(move || app.stop()).await {
-                    Ok(()) => Exit::Done,
-                    Err(_) => Exit::Failed,
+                    Ok(true) => Exit::Done,
+                    _ => Exit::Failed,
                 }
             }
             Err(StartError(why)) => {

@@ -3,7 +3,7 @@
 use super::Config;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use toml_edit::{DocumentMut, ImDocument, Item, Value};
+use toml_edit::{Document, DocumentMut, Item, Value};
 
 /// Prefix of environment variables that override a key: `SNOWSHED__COLLECTOR__LISTEN`.
 const PREFIX: &str = "SNOWSHED__";
@@ -139,7 +139,7 @@ fn locate(place: &str, text: &str, from_env: &[(String, String)], (key, what): (
 }
 
 fn line_of(text: &str, key: &str) -> Option<usize> {
-    let doc = ImDocument::parse(text).ok()?;
+    let doc = Document::parse(text).ok()?;
     let mut item: &Item = doc.as_item();
     let mut at = None;
     for part in key.split('.') {

@@ -79,12 +79,18 @@ impl Default for Config {
             warehouse: Default::default(),
             serving: Default::default(),
             telemetry: Default::default(),
-            views: crate::view::default_views(),
+            views: crate::view::defaults(),
         }
     }
 }
 
 impl Config {
+    /// A short hash of all values, for audit rows: two micro-batches with the same one were made alike.
+    pub fn hash(&self) -> String {
+        let text = toml::to_string(self).unwrap_or_default();
+        format!("{:08x}", crc32c::crc32c(text.as_bytes()))
+    }
+
     /// What is wrong with the values, as (key, problem and what is allowed). Types and unknown keys were found before.
     pub fn check(&self) -> Vec<(String, String)> {
         let mut problems = Vec::new();

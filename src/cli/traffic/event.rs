@@ -38,7 +38,7 @@ pub fn next(site: &mut Site, shape: &Shape, now: i64, rng: &mut SmallRng) -> Map
     put("eid", random_uuid(rng).to_string());
     put("tv", if platform == "mob" { "andr-6.3.2" } else { "js-4.10.1" }.to_owned());
     put("tna", "sp".to_owned());
-    put("aid", app_id);
+    put("aid", shape.app_id.clone().unwrap_or(app_id));
     put("p", platform.to_owned());
     put("dtm", created.to_string());
     put("stm", now.to_string());
@@ -59,9 +59,9 @@ pub fn next(site: &mut Site, shape: &Shape, now: i64, rng: &mut SmallRng) -> Map
         put("refr", referrer.to_owned());
     }
     let mut contexts = vec![
-        json!({"schema": "iglu:com.snowplowanalytics.snowplow/web_page/jsonschema/1-0-0", "data": {"id": v.page_view}}),
+        json!({"schema": "iglu:com.snowplowanalytics.snowplow/web_page/jsonschema/1-0-0", "data": {"id": v.page_view.to_string()}}),
         json!({"schema": "iglu:com.snowplowanalytics.snowplow/client_session/jsonschema/1-0-2", "data": {
-            "userId": v.domain_userid, "sessionId": v.session, "eventIndex": v.events, "sessionIndex": v.session_index,
+            "userId": v.domain_userid.to_string(), "sessionId": v.session.to_string(), "eventIndex": v.events, "sessionIndex": v.session_index,
             "previousSessionId": null, "storageMechanism": "COOKIE_1", "firstEventId": null, "firstEventTimestamp": null}}),
     ];
     match kind {

@@ -9,7 +9,7 @@ pub mod load;
 mod sender;
 mod site;
 
-pub use sender::{Sent, Target, run};
+pub use sender::{Sent, Target, run, send_some};
 pub use site::Sites;
 
 /// How the traffic looks.
@@ -27,10 +27,12 @@ pub struct Shape {
     pub late: f64,
     /// The same seed gives the same visitors.
     pub seed: u64,
+    /// App id of every event; without it each site has its own.
+    pub app_id: Option<String>,
 }
 
 impl Default for Shape {
     fn default() -> Self {
-        Shape { sites: 200, rate: 400, failing: 0.004, repeated: 0.002, late: 0.01, seed: 7 }
+        Shape { sites: 200, rate: 400, failing: 0.004, repeated: 0.002, late: 0.01, seed: 7, app_id: None }
     }
 }

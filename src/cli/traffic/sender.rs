@@ -81,6 +81,30 @@ pub async fn run(
     Ok(())
 }
 
+/// Sends `count` good events of one app now, and waits until they are accepted.
+///
+/// # Errors
+/// Why they were not accepted.
+pub async fn send_some(target: &Target, app_id: &str, count: usize, clock: &Clock) -> Result<(), String> {
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().map_err(|e| e.to_string())?;
+    let url = format!("{}/com.snowplowanalytics.snowplow/tp2", target.collector);
+    let shape =
+        Shape { sites: 1, failing: 0.0, repeated: 0.0, late: 0.0, app_id: Some(app_id.to_owned()), ..Shape::default() };
+    let mut sites = Sites::new(1, rand::random());
+    let mut rng = SmallRng::seed_from_u64(rand::random());
+    let sent = Sent::default();
+    let mut left = count;
+    while left > 0 {
+        let (user_agent, events) = request(&mut sites, &shape, clock.now_ms(), left, &mut rng);
+        left -= events.len().min(left);
+        post(&client, &url, user_agent, &events, &sent).await;
+    }
+    match sent.refused.load(Ordering::Relaxed) {
+        0 => Ok(()),
+        refused => Err(format!("the collector refused {refused} of {count} events")),
+    }
+}
+
 fn request(
     sites: &mut Sites,
     shape: &Shape,
