@@ -110,6 +110,3 @@ pub(super) fn unstruct_envelope(schema: &str, data: &str) -> String {
     out.push_str("}}");
     out
 }
-
-#[cfg(test)]
-mod tests;

@@ -170,15 +170,16 @@ const fn layout() -> [Slot; SLOTS] {
 /// The row of a parameter: its name with static lifetime, and what it does.
 #[inline]
 pub(super) fn find(name: &str) -> Option<(&'static str, Action)> {
-    let name = packed(name.as_bytes());
-    let mut at = home(name);
+    let packed = packed(name.as_bytes());
+    let mut at = home(packed);
     loop {
         let slot = TABLE[at]; // `at` is below 256 by construction
-        if slot.name == name {
-            return ROWS.get(usize::from(slot.row)).copied();
-        }
         if slot.name == 0 {
             return None;
+        }
+        if slot.name == packed {
+            // Two texts pack alike only when one has NUL characters at its end.
+            return ROWS.get(usize::from(slot.row)).copied().filter(|row| row.0.len() == name.len());
         }
         at = (at + 1) % SLOTS;
     }
@@ -194,7 +195,7 @@ mod tests {
             assert_eq!(find(row.0), Some(*row));
             assert_eq!(find(&row.0.to_uppercase()), None);
         }
-        for unknown in ["", "x", "u", "ctype", "mac", "ad_ba", "ue_na", "a_very_long_name", "ü", "\0"] {
+        for unknown in ["", "x", "u", "ctype", "mac", "ad_ba", "ue_na", "a_very_long_name", "ü", "\0", "e\0", "eid\0"] {
             assert_eq!(find(unknown), None, "{unknown}");
         }
     }

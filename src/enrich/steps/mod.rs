@@ -210,6 +210,13 @@ impl Steps {
         if problems.is_empty() { Ok(Steps(steps)) } else { Err(problems) }
     }
 
+    /// One more step after all others, for tests.
+    #[cfg(test)]
+    pub(crate) fn with(mut self, step: Box<dyn Enrichment>) -> Self {
+        self.0.push(step);
+        self
+    }
+
     /// Runs all steps on one event, until one drops it.
     pub fn run(&self, cx: &mut StepContext<'_>) {
         for step in &self.0 {

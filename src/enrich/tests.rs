@@ -1,1 +1,0 @@
-//! Placeholder while the box is put together.
