@@ -2,9 +2,9 @@
 
 use super::spill::Spilled;
 use crate::event::rows::Rows;
-use crate::event::{BatchId, Chunk, EventAddr, Failure, Offset, Outcome, Tally};
+use crate::event::{BatchId, Chunk, EventAddr, Failure, Offset, Outcome, Processed, Tally};
 use crate::platform::clock::Millis;
-use crate::view::{Fold, View};
+use crate::view::{Fold, Reading, View, ViewError};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -142,14 +142,15 @@ impl MicroBatch {
     }
 
     /// Takes a chunk in. `stamp` marks the groups that it changes.
-    pub(super) fn apply(&mut self, chunk: &Chunk, prepared: Prepared, stamp: u64, max_failures: usize) {
-        for view in &mut self.views {
-            if let Aggregates::Held(fold) = view {
-                fold.set_stamp(stamp);
-                if let Err(problem) = fold.add(&chunk.rows) {
-                    tracing::error!(view = fold.view().name(), %problem, "a chunk could not be folded; the view is down");
-                    *view = Aggregates::Broken(problem.to_string());
+    pub(super) fn apply(&mut self, chunk: &Chunk, prepared: &mut Prepared<'_>, stamp: u64, max_failures: usize) {
+        for (view, reading) in self.views.iter_mut().zip(&prepared.readings) {
+            match (&mut *view, reading) {
+                (Aggregates::Held(fold), Ok(reading)) => {
+                    fold.set_stamp(stamp);
+                    fold.add_reading(reading);
                 }
+                (Aggregates::Held(_), Err(problem)) => *view = Aggregates::Broken(problem.to_string()),
+                _ => {}
             }
         }
         if !chunk.rows.is_empty() {
@@ -159,7 +160,7 @@ impl MicroBatch {
             self.failed_rows.push(chunk.failed_rows.clone());
         }
         self.tail_bytes += prepared.bytes;
-        for failed in prepared.failures {
+        for failed in prepared.failures.drain(..) {
             if self.failures.len() < max_failures {
                 self.failures.push(failed);
             } else {
@@ -224,29 +225,36 @@ impl MicroBatch {
 }
 
 /// What is made of a chunk before the lock is taken.
-pub(super) struct Prepared {
+pub(super) struct Prepared<'a> {
     bytes: usize,
     failures: Vec<Arc<FailedEvent>>,
+    /// One per view.
+    pub(super) readings: Vec<Result<Reading<'a>, ViewError>>,
 }
 
-impl Prepared {
-    pub(super) fn of(chunk: &Chunk, max_failures: usize) -> Prepared {
-        let failed = |p: &crate::event::Processed| match &p.outcome {
-            Outcome::Failed(f) => Some(Arc::new(FailedEvent {
-                addr: p.addr,
-                failure: Failure {
-                    bad_row: f.bad_row.clone(),
-                    cause: f.cause.clone(),
-                    app_id: f.app_id.clone(),
-                    collector_ms: f.collector_ms,
-                    incomplete: None,
-                },
-            })),
+impl<'a> Prepared<'a> {
+    pub(super) fn of(chunk: &'a Chunk, views: &[Arc<View>], max_failures: usize) -> Prepared<'a> {
+        let readings = views.iter().map(|v| Reading::of(v, &chunk.rows)).collect();
+        let failed = |p: &Processed| match &p.outcome {
+            Outcome::Failed(f) => Some(Arc::new(FailedEvent::of(p.addr, f))),
             _ => None,
         };
         let failures: Vec<Arc<FailedEvent>> =
             if chunk.tally.failed == 0 { Vec::new() } else { chunk.items.iter().filter_map(failed).collect() };
         let text: usize = failures.iter().take(max_failures).map(|f| f.failure.bad_row.len() + 200).sum();
-        Prepared { bytes: chunk.rows.weight() + chunk.failed_rows.weight() + text, failures }
+        Prepared { bytes: chunk.rows.weight() + chunk.failed_rows.weight() + text, failures, readings }
+    }
+}
+
+impl FailedEvent {
+    fn of(addr: EventAddr, f: &Failure) -> FailedEvent {
+        let failure = Failure {
+            bad_row: f.bad_row.clone(),
+            cause: f.cause.clone(),
+            app_id: f.app_id.clone(),
+            collector_ms: f.collector_ms,
+            incomplete: None,
+        };
+        FailedEvent { addr, failure }
     }
 }

@@ -1,21 +1,18 @@
 //! The handle by which everybody else reads and tells the speed layer.
 
 use super::batch::{BatchInfo, Files, Prepared, State};
-use super::causes::CauseGroup;
 use super::config::Config;
 use super::error::SpeedError;
-use super::latency::Visible;
-use super::lease::{LeaseTicket, Leases};
+use super::lease::{Lease, Leases};
 use super::live::Live;
 use super::metrics::Metrics;
-use super::recent::{self, Item, Passed};
 use super::spill;
-use super::state::{Inner, Memory, Tail, Wanted};
-use super::wall::{Rates, Site};
-use crate::event::{BatchId, Boundary, Chunk, Flow, Offset, Processed, Tally};
-use crate::platform::clock::Clock;
+use super::state::Inner;
+use super::windows::Windows;
+use crate::event::{BatchId, Boundary, Chunk, Flow, Offset};
+use crate::platform::clock::{Clock, Millis};
 use crate::telemetry::Metrics as Registry;
-use crate::view::{Half, View, ViewQuery};
+use crate::view::View;
 use parking_lot::{Mutex, RwLock};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -54,7 +51,10 @@ pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
+    pub(super) views: Vec<Arc<View>>,
     pub(super) inner: RwLock<Inner>,
+    /// One per view; `None` for a view without windows.
+    pub(super) windows: Vec<Option<Mutex<Windows>>>,
     pub(super) live: Mutex<Live>,
     pub(super) leases: Arc<Leases>,
     progress: watch::Sender<Progress>,
@@ -74,10 +74,14 @@ impl Speed {
     /// When what an earlier process left in `deps.state_dir` cannot be removed.
     pub fn new(config: Config, deps: Deps) -> std::io::Result<Speed> {
         spill::clear(&deps.state_dir)?;
+        let now = deps.clock.now_ms();
+        let windows = deps.views.iter().map(|v| Windows::of(v, config.window_groups, now).map(Mutex::new)).collect();
         let progress = Progress { applied: deps.start.offset, boundary: deps.start };
         Ok(Speed(Arc::new(Shared {
             metrics: Metrics::new(&deps.metrics),
-            inner: RwLock::new(Inner::new(deps.views, deps.start)),
+            inner: RwLock::new(Inner::new(deps.views.clone(), deps.start)),
+            views: deps.views,
+            windows,
             live: Mutex::new(Live::new(&config)),
             leases: Arc::default(),
             progress: watch::Sender::new(progress),
@@ -106,10 +110,16 @@ impl Speed {
     fn apply_chunk(&self, chunk: &Arc<Chunk>) -> Result<(), SpeedError> {
         let shared = &self.0;
         let began = Instant::now();
-        let prepared = Prepared::of(chunk, shared.config.max_failures);
+        let mut prepared = Prepared::of(chunk, &shared.views, shared.config.max_failures);
+        for (view, reading) in shared.views.iter().zip(&prepared.readings) {
+            if let Err(problem) = reading {
+                tracing::error!(view = view.name(), %problem, "a chunk could not be folded; the view is down");
+            }
+        }
         let now = shared.clock.now_ms();
-        shared.inner.write().apply(chunk, prepared, now, &shared.config)?;
+        shared.inner.write().apply(chunk, &mut prepared, now, &shared.config)?;
         let now = shared.clock.now_ms();
+        self.add_to_windows(&prepared, now);
         let gone = shared.live.lock().apply(chunk, now);
         drop(gone);
         shared.metrics.apply_seconds.observe(began.elapsed().as_secs_f64());
@@ -117,6 +127,18 @@ impl Speed {
             shared.metrics.visible_seconds.observe((now - chunk.received_ms.1).max(0) as f64 / 1000.0);
         }
         Ok(())
+    }
+
+    fn add_to_windows(&self, prepared: &Prepared<'_>, now: Millis) {
+        for (windows, reading) in self.0.windows.iter().zip(&prepared.readings) {
+            if let (Some(windows), Ok(reading)) = (windows, reading) {
+                let mut windows = windows.lock();
+                windows.add(reading, now);
+                let gone = windows.advance(now);
+                drop(windows);
+                drop(gone);
+            }
+        }
     }
 
     /// Drops what is committed and no longer leased, ends leases that are too old, and moves aggregates to files when they
@@ -131,6 +153,14 @@ impl Speed {
         self.free();
         if let Err(problem) = self.spill() {
             tracing::warn!(%problem, "aggregates stay in memory");
+        }
+        let now = shared.clock.now_ms();
+        for windows in shared.windows.iter().flatten() {
+            let mut windows = windows.lock();
+            let gone = windows.advance(now);
+            windows.tidy();
+            drop(windows);
+            drop(gone);
         }
         let inner = shared.inner.read();
         let m = &shared.metrics;
@@ -177,7 +207,7 @@ impl Speed {
 
     /// Takes a lease: from now on nothing that is held is dropped. Take it **before** the warehouse snapshot.
     pub fn lease(&self) -> Lease {
-        Lease { speed: self.clone(), ticket: self.0.leases.take() }
+        Lease::new(self.clone())
     }
 
     /// Tells that the warehouse is complete up to here. Call it after the commit.
@@ -222,111 +252,5 @@ impl Speed {
     pub fn batches(&self) -> Vec<BatchInfo> {
         let inner = self.0.inner.read();
         inner.batches.iter().filter(|b| b.state < State::Committed).map(|b| b.info()).collect()
-    }
-
-    /// Rates of everything together.
-    pub fn rates(&self) -> Rates {
-        self.0.live.lock().wall.rates(self.0.clock.now_ms())
-    }
-
-    /// The wall of sites, by name.
-    pub fn sites(&self) -> Vec<Site> {
-        self.0.live.lock().wall.sites(self.0.clock.now_ms())
-    }
-
-    /// From receipt to visibility, over the last minute.
-    pub fn visible(&self) -> Visible {
-        self.0.live.lock().latency.visible(self.0.clock.now_ms())
-    }
-
-    /// Causes of failure in the last `window_ms` (an hour at most), most frequent first.
-    pub fn failed_causes(&self, window_ms: i64) -> Vec<CauseGroup> {
-        self.0.live.lock().causes.list(self.0.clock.now_ms(), window_ms)
-    }
-
-    /// The newest `n` outcomes, oldest first, as far as they are kept.
-    pub fn recent(&self, n: usize) -> Vec<Item> {
-        self.0.live.lock().recent.newest(n)
-    }
-
-    /// The number of the next outcome: where a watcher that wants only new ones begins.
-    pub fn recent_end(&self) -> u64 {
-        self.0.live.lock().recent.next()
-    }
-
-    /// What went by from number `from` on: at most `most` of the outcomes that `wanted` lets through are shown.
-    pub fn passed(&self, from: u64, most: usize, wanted: &dyn Fn(&Processed) -> bool) -> Passed {
-        let (chunks, next) = {
-            let live = self.0.live.lock();
-            (live.recent.since(from), live.recent.next())
-        };
-        recent::passed(&chunks, from, next, most, wanted)
-    }
-}
-
-/// What a reader holds: nothing that was in memory when it was taken is dropped while it lives (for `speed.max_lease`).
-#[derive(Debug)]
-pub struct Lease {
-    speed: Speed,
-    ticket: LeaseTicket,
-}
-
-/// One view's part of an answer.
-#[derive(Clone, Debug)]
-pub struct SpeedPart {
-    /// The groups, folded under the plan of the question.
-    pub half: Half,
-    /// First offset that is not in it.
-    pub applied: Offset,
-    /// Counts of all outcomes from the boundary up to `applied`.
-    pub tally: Tally,
-}
-
-impl Lease {
-    /// Everything wanted at and above a boundary, as of one moment.
-    ///
-    /// # Errors
-    /// The lease is too old, the offset is no boundary that memory reaches down to, or the question is wrong.
-    pub fn read(&self, above: Offset, wanted: &Wanted<'_>) -> Result<Memory, SpeedError> {
-        let pending = {
-            let inner = self.speed.0.inner.read();
-            if !self.ticket.is_live() {
-                return Err(SpeedError::LeaseExpired);
-            }
-            inner.read(above, wanted)?
-        };
-        pending.finish()
-    }
-
-    /// One view's part of the answer to a question.
-    ///
-    /// # Errors
-    /// As [`Lease::read`].
-    pub fn view(&self, name: &str, above: Offset, query: &ViewQuery) -> Result<SpeedPart, SpeedError> {
-        let view = self.speed.0.inner.read().views.iter().find(|v| v.name() == name).cloned();
-        let view = view.ok_or_else(|| SpeedError::NoSuchView(name.to_owned()))?;
-        let plan = Arc::new(view.plan(query)?);
-        let mut memory = self.read(above, &Wanted { views: &[(name, plan.clone())], tail: false })?;
-        let half = memory.halves.pop().unwrap_or_else(|| Half::empty(&view, &plan));
-        Ok(SpeedPart { half, applied: memory.applied, tally: memory.tally })
-    }
-
-    /// The rows at and above a boundary.
-    ///
-    /// # Errors
-    /// As [`Lease::read`].
-    pub fn tail(&self, above: Offset) -> Result<(Tail, Offset), SpeedError> {
-        let memory = self.read(above, &Wanted { views: &[], tail: true })?;
-        Ok((memory.tail.unwrap_or_default(), memory.applied))
-    }
-
-    /// The micro-batches that are not committed, oldest first.
-    pub fn batches(&self) -> Vec<BatchInfo> {
-        self.speed.batches()
-    }
-
-    /// Whether reads under it still work.
-    pub fn is_live(&self) -> bool {
-        self.ticket.is_live()
     }
 }

@@ -19,6 +19,7 @@ mod handle;
 mod latency;
 mod lease;
 mod live;
+mod look;
 mod metrics;
 mod recent;
 mod spill;
@@ -28,14 +29,17 @@ pub mod streams;
 #[cfg(test)]
 mod tests;
 mod wall;
+mod windows;
 
 pub use batch::{BatchInfo, FailedEvent, Files, State, Times};
 pub use causes::{CauseGroup, Example, MAX_EXAMPLE_BYTES, SERIES};
 pub use config::Config;
 pub use error::SpeedError;
-pub use handle::{Deps, Lease, Progress, Speed, SpeedPart};
+pub use handle::{Deps, Progress, Speed};
 pub use latency::Visible;
+pub use lease::{Lease, SpeedPart};
 pub use recent::{Item, Passed, Summary};
 pub use stage::spawn;
 pub use state::{Memory, Tail, Wanted};
 pub use wall::{POINTS, RATE_SECONDS, Rates, Site};
+pub use windows::{PANE_MS, Window};

@@ -108,7 +108,7 @@ impl Inner {
     pub(super) fn apply(
         &mut self,
         chunk: &Chunk,
-        prepared: Prepared,
+        prepared: &mut Prepared<'_>,
         now: Millis,
         config: &Config,
     ) -> Result<(), SpeedError> {

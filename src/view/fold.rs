@@ -6,16 +6,15 @@
 //! Events come in offset order, so both layers cut at the same group.
 
 use super::aggregate::Aggregate;
-use super::column::{Column, Words};
-use super::def::TimeColumn;
+use super::column::Column;
 use super::error::ViewError;
-use super::field::{Field, Kind, Source};
 use super::groups::{self, Groups, Key};
+use super::keys::KeyTable;
 use super::measure::{Function, Measure};
+use super::reading::Reading;
 use super::view::{MAX_DIMENSIONS, OTHER, View};
-use crate::event::columns::{COLLECTOR_TSTAMP, DERIVED_TSTAMP};
 use crate::event::rows::Rows;
-use arrow::array::{Array, TimestampMicrosecondArray};
+use arrow::array::Array;
 use arrow::record_batch::RecordBatch;
 use std::sync::Arc;
 
@@ -23,9 +22,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Fold {
     groups: Groups,
-    time: TimeColumn,
-    grain_ms: i64,
-    max_groups: usize,
+    /// Where keys come from, and where the bound is kept, when many folds share them.
+    keys: Option<Arc<KeyTable>>,
     own: usize,
     others: usize,
     stamp: u64,
@@ -35,17 +33,13 @@ pub struct Fold {
 impl Fold {
     /// An empty fold of a view, bucketed as it is stored.
     pub fn new(view: Arc<View>) -> Fold {
-        let (time, grain_ms, max_groups) = (view.time(), view.grain_ms(), view.max_groups());
-        Fold::shaped(view, time, grain_ms, max_groups)
+        Fold { groups: Groups::new(view), keys: None, own: 0, others: 0, stamp: 0, stamps: Vec::new() }
     }
 
-    /// An empty fold bucketed by arrival in panes of `pane_ms`, for rolling windows.
-    pub fn by_arrival(view: Arc<View>, pane_ms: i64, max_groups: usize) -> Fold {
-        Fold::shaped(view, TimeColumn::Collector, pane_ms.max(1), max_groups)
-    }
-
-    fn shaped(view: Arc<View>, time: TimeColumn, grain_ms: i64, max_groups: usize) -> Fold {
-        Fold { groups: Groups::new(view), time, grain_ms, max_groups, own: 0, others: 0, stamp: 0, stamps: Vec::new() }
+    /// An empty fold that does not tell times apart (its one bucket is 0) and takes its keys from a shared table, which
+    /// also bounds them: a pane of a rolling window.
+    pub fn timeless(view: Arc<View>, keys: Arc<KeyTable>) -> Fold {
+        Fold { keys: Some(keys), ..Fold::new(view) }
     }
 
     /// The groups so far.
@@ -84,27 +78,33 @@ impl Fold {
     /// # Errors
     /// As [`Fold::add`].
     pub fn add_batch(&mut self, batch: &RecordBatch) -> Result<(), ViewError> {
-        if batch.num_rows() == 0 {
-            return Ok(());
+        let view = self.view().clone();
+        self.add_reading(&Reading::of_batch(&view, batch)?);
+        Ok(())
+    }
+
+    /// Takes the chosen rows of a reading of the same view in.
+    pub fn add_reading(&mut self, reading: &Reading<'_>) {
+        self.add_rows(reading, &reading.chosen);
+    }
+
+    /// Takes some of the chosen rows of a reading of the same view in.
+    pub fn add_rows(&mut self, reading: &Reading<'_>, rows: &[u32]) {
+        debug_assert!(Arc::ptr_eq(self.view(), &reading.view));
+        if rows.is_empty() {
+            return;
         }
-        let view = self.groups.view().clone();
-        let columns = view.fields.iter().map(|f| Column::of(f, batch)).collect::<Result<Vec<_>, _>>()?;
-        let times = Times::of(self.time, batch)?;
-        let chosen = choose(&view, &columns, batch.num_rows());
-        let words: Vec<Words<'_>> =
-            view.dimensions.iter().map(|d| Words::of(&columns[d.field], batch.num_rows())).collect();
-        let slots = self.slots(&chosen, &times, &words);
+        let slots = self.slots(reading, rows);
         for slot in &slots {
             self.groups.rows_mut()[*slot as usize] += 1;
             self.stamps[*slot as usize] = self.stamp;
         }
-        let stride = view.measures.len();
-        for (m, measure) in view.measures.iter().enumerate() {
-            let mut cells = Cells { all: self.groups.aggregates_mut(), stride, m };
-            let column = measure.field.map(|f| &columns[f]);
-            add_measure(measure, column, &mut cells, &chosen, &slots);
+        let measures = &reading.view.measures;
+        for (m, measure) in measures.iter().enumerate() {
+            let mut cells = Cells { all: self.groups.aggregates_mut(), stride: measures.len(), m };
+            let column = measure.field.map(|f| &reading.columns[f]);
+            add_measure(measure, column, &mut cells, rows, &slots);
         }
-        Ok(())
     }
 
     /// Takes all groups of another fold of the same view in; the bound is not applied again.
@@ -113,16 +113,17 @@ impl Fold {
         self.stamps.resize(self.groups.len(), self.stamp);
     }
 
-    fn slots(&mut self, chosen: &[u32], times: &Times<'_>, words: &[Words<'_>]) -> Vec<u32> {
-        let mut slots = Vec::with_capacity(chosen.len());
+    fn slots(&mut self, reading: &Reading<'_>, rows: &[u32]) -> Vec<u32> {
+        let grain = self.view().grain_ms();
+        let mut slots = Vec::with_capacity(rows.len());
         let mut dims = [None; MAX_DIMENSIONS];
-        for row in chosen {
+        for row in rows {
             let row = *row as usize;
-            let time = times.get(row).div_euclid(self.grain_ms) * self.grain_ms;
-            for (dim, word) in dims.iter_mut().zip(words) {
+            for (dim, word) in dims.iter_mut().zip(&reading.words) {
                 *dim = word.get(row);
             }
-            slots.push(self.slot(time, &dims[..words.len()]) as u32);
+            let time = if self.keys.is_some() { 0 } else { reading.time(row).div_euclid(grain) * grain };
+            slots.push(self.slot(time, &dims[..reading.words.len()]) as u32);
         }
         slots
     }
@@ -130,88 +131,48 @@ impl Fold {
     #[inline]
     fn slot(&mut self, time: i64, dims: &[Option<&str>]) -> usize {
         let hash = groups::hash(time, dims.iter().copied());
-        if let Some(at) = self.groups.find(hash, time, dims.iter().copied()) {
-            return at;
+        match self.groups.find(hash, time, dims.iter().copied()) {
+            Some(at) => at,
+            None => self.new_slot(hash, time, dims),
         }
-        if self.own < self.max_groups {
+    }
+
+    fn new_slot(&mut self, hash: u64, time: i64, dims: &[Option<&str>]) -> usize {
+        if let Some(keys) = &self.keys {
+            let (hash, key) = keys.get(hash, dims);
+            let known = self.groups.find(hash, 0, key.dims.iter().map(Option::as_deref));
+            return known.unwrap_or_else(|| self.insert(hash, key));
+        }
+        if self.own < self.view().max_groups() {
             self.own += 1;
-            self.stamps.push(self.stamp);
             let dims = dims.iter().map(|d| d.map(Arc::from)).collect();
-            return self.groups.insert(hash, Key { time, dims });
+            return self.insert(hash, Arc::new(Key { time, dims }));
         }
         self.other_slot(time, dims.len())
+    }
+
+    fn insert(&mut self, hash: u64, key: Arc<Key>) -> usize {
+        self.stamps.push(self.stamp);
+        self.groups.insert(hash, key)
     }
 
     /// The slot for what exceeds the bound.
     fn other_slot(&mut self, time: i64, dimensions: usize) -> usize {
         let other = || std::iter::repeat_n(Some(OTHER), dimensions);
-        for (time, allowed) in [(time, self.others < self.max_groups), (0, true)] {
+        for (time, allowed) in [(time, self.others < self.view().max_groups()), (0, true)] {
             let hash = groups::hash(time, other());
             if let Some(at) = self.groups.find(hash, time, other()) {
                 return at;
             }
             if allowed {
                 self.others += 1;
-                self.stamps.push(self.stamp);
                 let dims = other().map(|d| d.map(Arc::from)).collect();
-                return self.groups.insert(hash, Key { time, dims });
+                return self.insert(hash, Arc::new(Key { time, dims }));
             }
         }
         // The bucket at the epoch is always allowed, so the loop has returned.
         0
     }
-}
-
-/// The times of a batch in milliseconds; an event without the wanted time is taken at its arrival.
-struct Times<'a> {
-    wanted: &'a TimestampMicrosecondArray,
-    arrival: &'a TimestampMicrosecondArray,
-}
-
-impl<'a> Times<'a> {
-    fn of(time: TimeColumn, batch: &'a RecordBatch) -> Result<Times<'a>, ViewError> {
-        let wanted = match time {
-            TimeColumn::Derived => DERIVED_TSTAMP,
-            TimeColumn::Collector => COLLECTOR_TSTAMP,
-        };
-        Ok(Times { wanted: time_column(wanted, batch)?, arrival: time_column(COLLECTOR_TSTAMP, batch)? })
-    }
-
-    #[inline]
-    fn get(&self, row: usize) -> i64 {
-        let micros = if self.wanted.is_valid(row) {
-            self.wanted.value(row)
-        } else if self.arrival.is_valid(row) {
-            self.arrival.value(row)
-        } else {
-            0
-        };
-        micros.div_euclid(1000)
-    }
-}
-
-fn time_column(index: usize, batch: &RecordBatch) -> Result<&TimestampMicrosecondArray, ViewError> {
-    let text = crate::event::columns::COLUMNS[index].name.to_owned();
-    let field = Field { text, source: Source::Atomic(index), kind: Kind::Time };
-    match Column::of(&field, batch)? {
-        Column::Time(array) => Ok(array),
-        _ => Err(ViewError::Rows { column: field.text, expected: "Timestamp(µs)", found: "another type".to_owned() }),
-    }
-}
-
-/// The rows that the view's `where` lets through.
-fn choose(view: &View, columns: &[Column<'_>], rows: usize) -> Vec<u32> {
-    let mut chosen: Vec<u32> = (0..rows as u32).collect();
-    let mut buffer = String::new();
-    for only in &view.only {
-        let column = &columns[only.field];
-        chosen.retain(|row| {
-            let mut passes = false;
-            column.with_text(*row as usize, &mut buffer, |text| passes = only.values.iter().any(|v| v == text));
-            passes
-        });
-    }
-    chosen
 }
 
 /// The aggregates of one measure, by slot.

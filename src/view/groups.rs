@@ -48,7 +48,7 @@ pub struct Groups {
     view: Arc<View>,
     by: Arc<[usize]>,
     reduced: bool,
-    keys: Vec<Key>,
+    keys: Vec<Arc<Key>>,
     hashes: Vec<u64>,
     rows: Vec<u64>,
     aggregates: Vec<Aggregate>,
@@ -126,7 +126,7 @@ impl Groups {
     }
     /// Bytes held, roughly.
     pub fn weight(&self) -> usize {
-        let per_group = size_of::<Key>() + 16 + 12 + self.by.len() * 40;
+        let per_group = size_of::<Key>() + 16 + 28 + self.by.len() * 40;
         self.len() * per_group + self.aggregates.iter().map(Aggregate::weight).sum::<usize>()
     }
 
@@ -149,7 +149,7 @@ impl Groups {
         self.index.find(hash, same).map(|at| *at as usize)
     }
 
-    pub(super) fn insert(&mut self, hash: u64, key: Key) -> usize {
+    pub(super) fn insert(&mut self, hash: u64, key: Arc<Key>) -> usize {
         let at = self.keys.len();
         self.keys.push(key);
         self.hashes.push(hash);
@@ -166,7 +166,7 @@ impl Groups {
         let hash = hash(time, words());
         match self.find(hash, time, words()) {
             Some(at) => at,
-            None => self.insert(hash, Key { time, dims: dims.into() }),
+            None => self.insert(hash, Arc::new(Key { time, dims: dims.into() })),
         }
     }
 
@@ -189,12 +189,16 @@ impl Groups {
     /// Takes all groups of another set of the same view and shape in.
     pub fn merge(&mut self, other: &Groups) {
         for (at, hash) in other.hashes.iter().enumerate() {
-            let group = other.group(at);
-            let dims = || group.key.dims.iter().map(Option::as_deref);
-            let slot = match self.find(*hash, group.key.time, dims()) {
-                Some(slot) => slot,
-                None => self.insert(*hash, group.key.clone()),
+            let key = &other.keys[at];
+            let same = |at: &u32| {
+                let mine = &self.keys[*at as usize];
+                Arc::ptr_eq(mine, key) || mine == key
             };
+            let slot = match self.index.find(*hash, same) {
+                Some(slot) => *slot as usize,
+                None => self.insert(*hash, key.clone()),
+            };
+            let group = other.group(at);
             self.take_group(slot, group.rows, group.aggregates);
         }
     }
@@ -203,6 +207,11 @@ impl Groups {
     pub fn compact(&mut self) {
         self.aggregates.iter_mut().for_each(Aggregate::compact);
     }
+}
+
+/// Whether a key has these dimensions.
+pub(super) fn same_dims(key: &Key, dims: &[Option<&str>]) -> bool {
+    key.dims.iter().zip(dims).all(|(mine, theirs)| mine.as_deref() == *theirs)
 }
 
 /// Hash of a key, the same in every table of the process.

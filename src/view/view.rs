@@ -101,6 +101,11 @@ impl View {
     pub fn self_describing_columns(&self) -> impl Iterator<Item = &str> {
         self.fields.iter().filter(|f| matches!(f.source, super::field::Source::Json { .. })).map(Field::column)
     }
+    /// Every column of an event that a fold of this view reads, atomic and self-describing.
+    pub fn columns(&self) -> std::collections::BTreeSet<&str> {
+        let times = [TimeColumn::Derived.name(), TimeColumn::Collector.name()];
+        self.fields.iter().map(Field::column).chain(times).collect()
+    }
     /// Whether SQL can fold its stored rows without knowing sketches.
     pub fn is_scalar(&self) -> bool {
         self.measures.iter().all(Measure::is_scalar)
