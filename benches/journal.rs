@@ -10,6 +10,7 @@ use bytes::Bytes;
 use snowshed::journal::{Config, Journal, Record, RecordKind};
 use snowshed::platform::clock::Clock;
 use snowshed::platform::fs::RealFs;
+use snowshed::platform::units::Span;
 use snowshed::telemetry::Metrics;
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -45,7 +46,7 @@ fn main() {
     fs::create_dir_all(&options.dir).expect("a folder to write in");
     println!("records of {} bytes, {:?} each, in {}", options.bytes, options.time, options.dir.display());
     println!(
-        "{:>22} {:>12} {:>10} {:>10} {:>10} {:>10} {:>8}",
+        "{:>24} {:>12} {:>10} {:>10} {:>10} {:>10} {:>8}",
         "", "records/s", "p50 µs", "p99 µs", "CPU µs", "group", "× raw"
     );
     let raw = raw(&options);
@@ -54,6 +55,9 @@ fn main() {
         print(&format!("{writers} writers"), &journal(&options, writers, 1), &raw);
     }
     print("64 writers × 10", &journal(&options, 64, 10), &raw);
+    for interval in [0, 1, 2, 5] {
+        print(&format!("15000/s, interval {interval} ms"), &paced(&options, 15_000, interval), &raw);
+    }
 }
 
 struct Outcome {
@@ -69,7 +73,7 @@ fn print(name: &str, it: &Outcome, raw: &Outcome) {
         it.latencies.get(i).map_or(0.0, |d| d.as_secs_f64() * 1e6)
     };
     println!(
-        "{name:>22} {:>12.0} {:>10.0} {:>10.0} {:>10.2} {:>10.1} {:>8.2}",
+        "{name:>24} {:>12.0} {:>10.0} {:>10.0} {:>10.2} {:>10.1} {:>8.2}",
         it.per_second,
         at(0.5),
         at(0.99),
@@ -152,6 +156,45 @@ fn journal(options: &Options, writers: usize, batch: usize) -> Outcome {
     let group = records / groups(&metrics);
     let _ = fs::remove_dir_all(Path::new(&dir));
     finish(latencies, batch, time, used, group)
+}
+
+/// Appends at a fixed rate, whatever the latency: what `journal.commit_interval` costs and saves under a usual load.
+fn paced(options: &Options, rate: u64, interval_ms: i64) -> Outcome {
+    let dir = options.dir.join("journal");
+    let _ = fs::remove_dir_all(&dir);
+    let metrics = Metrics::new();
+    let config = Config { commit_interval: Span::from_millis(interval_ms), ..Config::default() };
+    let (journal, _) =
+        Journal::open(&config, &dir, RealFs::shared(), Clock::System, &metrics).unwrap_or_else(|e| panic!("{e}"));
+    let body = Bytes::from(vec![7u8; options.bytes]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let (begun, used, time) = (Instant::now(), cpu(), options.time);
+    let latencies = runtime.block_on(async {
+        let mut tasks = Vec::new();
+        while begun.elapsed() < time {
+            let due = (begun.elapsed().as_secs_f64() * rate as f64) as usize;
+            for _ in tasks.len()..due {
+                let record = Record { kind: RecordKind::Payload, body: body.clone() };
+                let (one, append) = (Instant::now(), journal.appender().append(vec![record]));
+                tasks.push(tokio::spawn(async move {
+                    append.await.expect("an append");
+                    one.elapsed()
+                }));
+            }
+            tokio::time::sleep(Duration::from_micros(200)).await;
+        }
+        let mut all = Vec::new();
+        for task in tasks {
+            all.push(task.await.expect("a writer"));
+        }
+        all
+    });
+    let (time, used) = (begun.elapsed(), cpu() - used);
+    let records = journal.durable_end().0 as f64;
+    journal.close();
+    let group = records / groups(&metrics);
+    let _ = fs::remove_dir_all(&dir);
+    finish(latencies, 1, time, used, group)
 }
 
 fn groups(metrics: &Metrics) -> f64 {

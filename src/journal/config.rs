@@ -19,9 +19,9 @@ pub struct Config {
     pub max_record_bytes: ByteSize,
     /// The most that one write and one sync carry; a larger single append still goes in one piece.
     pub group_bytes: ByteSize,
-    /// How long the writer waits for company before it writes. 0 writes whatever is there at once; appends that arrive
-    /// during a sync share the next one in any case.
-    pub commit_delay: Span,
+    /// The least time from the beginning of one write to that of the next. 0 writes whatever is there at once; appends
+    /// that arrive during a sync share the next one in any case. More saves CPU and disk work at the price of latency.
+    pub commit_interval: Span,
     /// When a write or sync has not come back for this long, appends are refused and readiness goes off.
     pub stalled_after: Span,
     /// How much of the newest records is kept in memory for readers that follow the end.
@@ -46,7 +46,7 @@ impl Default for Config {
             queue_requests: 65_536,
             max_record_bytes: ByteSize::mib(10),
             group_bytes: ByteSize::mib(4),
-            commit_delay: Span::from_millis(0),
+            commit_interval: Span::from_millis(0),
             stalled_after: Span::from_secs(5),
             tail_bytes: ByteSize::mib(32),
             retention: Span::from_secs(24 * 3600),
@@ -87,7 +87,7 @@ impl Config {
             }
         };
         span("segment_age", self.segment_age, Span::from_secs(1), Span::from_secs(366 * 86_400));
-        span("commit_delay", self.commit_delay, Span::from_millis(0), Span::from_millis(100));
+        span("commit_interval", self.commit_interval, Span::from_millis(0), Span::from_millis(100));
         span("stalled_after", self.stalled_after, Span::from_millis(100), Span::from_secs(600));
         span("retention", self.retention, Span::from_millis(0), Span::from_secs(3660 * 86_400));
         bad

@@ -22,6 +22,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 use uuid::Uuid;
 
 const LOCK: &str = "LOCK";
@@ -89,6 +90,7 @@ impl Journal {
             open,
             end,
             failing: false,
+            last_commit: Instant::now(),
         };
         writer.begin().map_err(OpenError::io("cannot make a segment in", dir))?;
         let keeper = Arc::new(Keeper {
@@ -197,6 +199,14 @@ impl Journal {
             closed_ms: s.closed_ms,
         };
         keeper.view.segments().into_iter().map(info).collect()
+    }
+
+    /// What the keeper does every few seconds, now.
+    #[cfg(test)]
+    pub(super) fn sweep(&self) {
+        let now = self.0.keeper.clock.now_ms();
+        self.0.keeper.roll_by_age(now);
+        self.0.keeper.sweep(now);
     }
 
     /// Refuses further appends, writes what is queued, and lets go of the folder. Readers get what is left and then

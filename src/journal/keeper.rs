@@ -81,7 +81,7 @@ impl Keeper {
     }
 
     /// Has the open segment closed when it holds records and is old enough.
-    fn roll_by_age(&self, now: Millis) {
+    pub(super) fn roll_by_age(&self, now: Millis) {
         let segments = self.view.segments();
         let old = segments.last().is_some_and(|open| {
             open.closed_ms.is_none()

@@ -11,6 +11,7 @@ mod config;
 mod error;
 mod frame;
 mod handle;
+mod herald;
 mod index;
 mod keeper;
 mod metrics;

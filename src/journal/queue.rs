@@ -5,11 +5,12 @@
 //! length of a list.
 
 use super::error::AppendError;
+use super::herald::{Caller, Callers, Herald};
 use super::record::{Receipt, Record};
 use crate::event::Offset;
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 /// One append that waits.
@@ -26,17 +27,21 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// Answers whoever waits.
-    pub(super) fn finish(mut self, result: Result<Receipt, AppendError>) {
+    /// Answers whoever waits; `callers` wakes it.
+    pub(super) fn finish(mut self, result: Result<Receipt, AppendError>, callers: &mut Callers) {
         self.answered = true;
-        self.ticket.finish(result);
+        if let Some(caller) = self.ticket.finish(result) {
+            callers.add(caller);
+        }
     }
 }
 
 impl Drop for Request {
     fn drop(&mut self) {
-        if !self.answered {
-            self.ticket.finish(Err(AppendError::Closed));
+        if !self.answered
+            && let Some(caller) = self.ticket.finish(Err(AppendError::Closed))
+        {
+            caller.waker.wake();
         }
     }
 }
@@ -49,16 +54,16 @@ pub(super) struct Ticket(Mutex<Slot>);
 enum Slot {
     #[default]
     Unseen,
-    Waiting(Waker),
+    Waiting(Caller),
     Done(Result<Receipt, AppendError>),
 }
 
 impl Ticket {
-    /// Gives the result and wakes whoever waits.
-    fn finish(&self, result: Result<Receipt, AppendError>) {
-        let before = std::mem::replace(&mut *self.0.lock(), Slot::Done(result));
-        if let Slot::Waiting(waker) = before {
-            waker.wake();
+    /// Sets the result; whoever waits is to be woken by the caller of this.
+    fn finish(&self, result: Result<Receipt, AppendError>) -> Option<Caller> {
+        match std::mem::replace(&mut *self.0.lock(), Slot::Done(result)) {
+            Slot::Waiting(caller) => Some(caller),
+            Slot::Unseen | Slot::Done(_) => None,
         }
     }
 
@@ -67,8 +72,8 @@ impl Ticket {
         let mut slot = self.0.lock();
         match &mut *slot {
             Slot::Done(result) => return Poll::Ready(result.clone()),
-            Slot::Waiting(waker) => waker.clone_from(cx.waker()),
-            Slot::Unseen => *slot = Slot::Waiting(cx.waker().clone()),
+            Slot::Waiting(caller) if caller.waker.will_wake(cx.waker()) => {}
+            _ => *slot = Slot::Waiting(Caller { waker: cx.waker().clone(), herald: Herald::here() }),
         }
         Poll::Pending
     }

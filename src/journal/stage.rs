@@ -11,6 +11,7 @@
 use super::config::Config;
 use super::error::AppendError;
 use super::frame;
+use super::herald::Callers;
 use super::index::{self, Summary};
 use super::metrics::JournalMetrics;
 use super::queue::{Queue, Request, Taken};
@@ -29,7 +30,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// How often the writer tries to make a segment while it cannot write.
-const PROBE: Duration = Duration::from_millis(250);
+const PROBE: Duration = Duration::from_millis(if cfg!(test) { 10 } else { 250 });
 /// How long it sleeps when there is nothing to do.
 const IDLE: Duration = Duration::from_secs(60);
 /// What a new segment must have room for before a journal that could not write says that it can again.
@@ -60,6 +61,8 @@ pub(super) struct Writer {
     pub(super) end: Offset,
     /// Whether appends are refused because nothing could be written.
     pub(super) failing: bool,
+    /// When the last group was begun.
+    pub(super) last_commit: Instant,
 }
 
 impl Writer {
@@ -90,12 +93,15 @@ impl Writer {
         self.finish();
     }
 
-    /// Waits for company, where that was configured.
-    fn gather(&self, taken: &mut Vec<Request>) {
-        if self.config.commit_delay.as_millis() > 0 {
-            std::thread::sleep(self.config.commit_delay.to_duration());
+    /// Waits for company, where that was configured and the last group is not long ago.
+    fn gather(&mut self, taken: &mut Vec<Request>) {
+        let interval = self.config.commit_interval.to_duration();
+        let wait = interval.saturating_sub(self.last_commit.elapsed());
+        if !wait.is_zero() {
+            std::thread::sleep(wait);
             self.queue.take_more(taken);
         }
+        self.last_commit = Instant::now();
     }
 
     fn write_all(&mut self, requests: Vec<Request>) {
@@ -131,14 +137,17 @@ impl Writer {
         self.set_failing(failed.clone());
         self.queue.release(group.len() as u64, bytes);
         let mut next = first;
+        let mut callers = Callers::default();
         for request in group {
             let count = request.records.len() as u32;
-            request.finish(match &failed {
+            let result = match &failed {
                 None => Ok(Receipt::new(next, count)),
                 Some(reason) => Err(AppendError::Unavailable { reason: reason.clone() }),
-            });
+            };
+            request.finish(result, &mut callers);
             next = Offset(next.0 + u64::from(count));
         }
+        callers.wake();
         self.metrics.waiting.set(self.queue.held().1 as i64);
     }
 
@@ -157,7 +166,9 @@ impl Writer {
             Err(e) => Err(AppendError::Unavailable { reason: e.to_string().into() }),
         };
         self.queue.release(1, 0);
-        request.finish(result);
+        let mut callers = Callers::default();
+        request.finish(result, &mut callers);
+        callers.wake();
     }
 
     fn try_commit(&mut self, group: &[Request], bytes: u64) -> io::Result<()> {

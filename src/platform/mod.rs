@@ -6,4 +6,6 @@
 pub mod clock;
 pub mod failpoint;
 pub mod fs;
+#[cfg(test)]
+pub mod fs_sim;
 pub mod units;
