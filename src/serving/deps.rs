@@ -4,7 +4,7 @@
 //! closures for the few facts that it needs of everything else.
 
 use crate::batch::warehouse::Reader;
-use crate::event::{Boundary, EventAddr, Offset, Processed};
+use crate::event::{EventAddr, Offset, Processed};
 use crate::pipeline::drain::Drain;
 use crate::pipeline::link::LinkGauge;
 use crate::platform::clock::{Clock, Millis};
@@ -26,20 +26,17 @@ pub struct Deps {
     pub warehouse: Arc<dyn Reader>,
     /// The compiled views, built-in ones included.
     pub views: Vec<Arc<View>>,
-    /// The newest boundary that a commit has announced; asked often, so it asks no warehouse.
-    pub boundary: Box<dyn Fn() -> Boundary + Send + Sync>,
     /// Facts of the journal.
     pub journal: JournalDoor,
     /// Where events with an id stand, as far as the dedupe window reaches; newest first.
     pub find: Box<dyn Fn(&str) -> io::Result<Vec<EventAddr>> + Send + Sync>,
-    /// Enriches one journal record again, for audits; the schemas are today's.
-    pub enrich: Box<dyn Fn(Offset, &RawRecord) -> Vec<Processed> + Send + Sync>,
+    /// What became of the events of one journal record, worked out again for an audit: with today's schemas, duplicates
+    /// marked as far as the dedupe window reaches. An error says which registry does not answer.
+    pub enrich: Box<dyn Fn(Offset, &RawRecord) -> Result<Vec<Processed>, String> + Send + Sync>,
     /// The schema registry.
     pub registry: Arc<Resolver>,
     /// All links between stages, in flow order.
     pub links: Vec<LinkGauge>,
-    /// Micro-batches that are not committed, as the batch layer sees them, oldest first.
-    pub batches: Box<dyn Fn() -> Vec<BatchState> + Send + Sync>,
     /// Where data leave to: lake, warehouse, stream topics.
     pub sinks: Vec<Box<dyn Fn() -> SinkState + Send + Sync>>,
     /// Bounds of the other boxes (promise P7) that the status shows.
@@ -92,29 +89,6 @@ pub enum RawKind {
     BadRow,
     /// An order to process an earlier event again.
     Replay,
-}
-
-/// A micro-batch on its way into the warehouse.
-#[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct BatchState {
-    /// First offset.
-    pub from: Offset,
-    /// First offset after it; of an open one the end so far.
-    pub to: Offset,
-    /// `open`, `sealed`, `written`, `uploaded`, `committing`.
-    pub state: &'static str,
-    /// Enriched events in it.
-    pub rows: u64,
-    /// Bytes of journal records in it.
-    pub bytes: u64,
-    /// Receive time of its first payload.
-    pub first_ms: Option<Millis>,
-    /// Receive time of its last payload.
-    pub last_ms: Option<Millis>,
-    /// When it was sealed.
-    pub sealed_ms: Option<Millis>,
-    /// Why its last step failed.
-    pub error: Option<String>,
 }
 
 /// Where data leave to.

@@ -1,16 +1,21 @@
 //! Facts of the running pipeline in the form in which status and live frames show them.
 
 use super::api::Api;
-use super::deps::{BatchState, SinkState};
+use super::deps::SinkState;
 use super::params::rfc3339;
 use crate::event::{Boundary, Tally};
 use crate::platform::clock::Millis;
+use crate::speed::{BatchInfo, Times};
 use serde_json::{Value, json};
 
 /// `{"offset":N,"time":…}`; no time before the first commit.
 pub fn boundary(b: &Boundary) -> Value {
-    let time = (b.time_ms > 0).then(|| rfc3339(b.time_ms));
-    json!({"offset": b.offset, "time": time})
+    json!({"offset": b.offset, "time": time(b.time_ms)})
+}
+
+/// RFC 3339, or `null` for a time that has not come.
+pub fn time(ms: Millis) -> Option<String> {
+    (ms > 0).then(|| rfc3339(ms))
 }
 
 /// The equation of promise P2.
@@ -31,12 +36,14 @@ pub fn difference(t: &Tally) -> i128 {
 }
 
 /// A micro-batch that is not committed.
-pub fn batch(b: &BatchState) -> Value {
-    let time = |ms: Option<Millis>| ms.filter(|ms| *ms > 0).map(rfc3339);
+pub fn batch(b: &BatchInfo) -> Value {
+    let Times { first, last, opened, sealed, written, uploaded, committing } = b.times;
     json!({
         "from": b.from, "to": b.to, "state": b.state, "rows": b.rows, "bytes": b.bytes,
-        "times": {"first": time(b.first_ms), "last": time(b.last_ms), "sealed": time(b.sealed_ms)},
-        "error": b.error,
+        "times": {
+            "first": time(first), "last": time(last), "opened": time(opened), "sealed": time(sealed),
+            "written": time(written), "uploaded": time(uploaded), "committing": time(committing),
+        },
     })
 }
 
@@ -48,23 +55,25 @@ pub fn sink(s: &SinkState) -> Value {
     })
 }
 
-/// How long events take: to be visible, and how old the oldest is that is not committed.
-pub fn lag_ms(api: &Api, batches: &[BatchState], now: Millis) -> Value {
-    let oldest = batches.iter().filter_map(|b| b.first_ms).filter(|ms| *ms > 0).min();
-    json!({"visible_p99": api.hub.feed.visible_p99(now), "commit": oldest.map_or(0, |ms| (now - ms).max(0))})
+/// Age of the oldest event that is not committed, milliseconds; 0 when all are.
+pub fn commit_lag(batches: &[BatchInfo], now: Millis) -> i64 {
+    let oldest = batches.iter().map(|b| b.times.first).filter(|ms| *ms > 0).min();
+    oldest.map_or(0, |ms| (now - ms).max(0))
+}
+
+/// How long events take: to be visible, and to be committed.
+pub fn lag_ms(api: &Api, batches: &[BatchInfo], now: Millis) -> Value {
+    let visible = api.deps.speed.visible();
+    json!({"visible_p50": visible.p50, "visible_p99": visible.p99, "commit": commit_lag(batches, now)})
 }
 
 /// Events a second over ten seconds.
-pub fn rates(api: &Api, now: Millis) -> Value {
-    let (events, failed) = api.hub.feed.rates(now);
-    json!({"events": round(events), "failed": round(failed)})
+pub fn rates(api: &Api) -> Value {
+    let rates = api.deps.speed.rates();
+    json!({"events": round(rates.events), "failed": round(rates.failed)})
 }
 
 /// One decimal is all that a rate over ten seconds has.
 pub fn round(rate: f64) -> f64 {
     (rate * 10.0).round() / 10.0
-}
-
-pub fn committed(_b: &u32) -> Value {
-    Value::Null
 }

@@ -105,10 +105,10 @@ pub(super) async fn get(State(api): State<Shared>) -> ApiResult {
     let now = api.deps.clock.now_ms();
     let m = &api.metrics;
     m.journal_end.set(signed((api.deps.journal.end)().0));
-    m.boundary.set(signed((api.deps.boundary)().offset.0));
-    m.visible_p99.set(api.hub.feed.visible_p99(now).unwrap_or(0));
-    let oldest = (api.deps.batches)().iter().filter_map(|b| b.first_ms).filter(|ms| *ms > 0).min();
-    m.commit_lag.set(oldest.map_or(0, |ms| (now - ms).max(0)));
+    let speed = &api.deps.speed;
+    m.boundary.set(signed(speed.boundary().offset.0));
+    m.visible_p99.set(i64::from(speed.visible().p99.unwrap_or(0)));
+    m.commit_lag.set(super::facts::commit_lag(&speed.batches(), now));
     m.streams.set((api.config.live_max - api.streams.available_permits()) as i64);
     for link in &api.deps.links {
         let name = Named { name: link.name().to_owned() };
@@ -121,8 +121,8 @@ pub(super) async fn get(State(api): State<Shared>) -> ApiResult {
 
 fn count(api: &Shared) -> ApiResult<()> {
     let api: &Api = api;
-    let seam = super::merge::Seam::open(api)?;
-    let memory = super::merge::memory(&seam.lease, seam.boundary.offset, &[])?;
+    let mut seam = super::merge::Seam::open(api)?;
+    let memory = seam.memory(&[], false)?;
     api.metrics.events(&super::merge::equation(&seam.committed()?, &memory.tally));
     api.metrics.enriched.set(signed(memory.applied.0));
     Ok(())

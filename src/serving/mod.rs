@@ -26,6 +26,7 @@ mod metrics;
 mod openapi;
 mod params;
 mod question;
+mod records;
 mod reply;
 mod routes;
 mod session;
@@ -42,7 +43,7 @@ mod views;
 
 pub use config::Config;
 pub use demo::APP_ID as DEMO_APP_ID;
-pub use deps::{BatchState, BoundState, Demo, Deps, JournalDoor, RawKind, RawRecord, SinkState, Ui};
+pub use deps::{BoundState, Demo, Deps, JournalDoor, RawKind, RawRecord, SinkState, Ui};
 pub use error::BuildError;
 pub use guard::COOKIE;
 pub use openapi::DOCUMENT as OPENAPI;
@@ -87,7 +88,7 @@ pub fn build(config: &Config, deps: Deps) -> Result<Serving, BuildError> {
         sql_turns: Arc::new(Semaphore::new(config.sql_max_concurrent)),
         view_turns: Arc::new(Semaphore::new(config.view_max_concurrent)),
         streams: Arc::new(Semaphore::new(config.live_max)),
-        hub: live::hub::Hub::new(started_ms),
+        hub: live::hub::Hub::new(),
         links: status::LinkRates::default(),
         metrics: metrics::ServingMetrics::register(&deps.metrics),
         config: config.clone(),

@@ -28,7 +28,7 @@ pub struct Serving {
     listener: TcpListener,
     address: SocketAddr,
     router: Router,
-    api: Shared,
+    pub(super) api: Shared,
 }
 
 impl std::fmt::Debug for Serving {

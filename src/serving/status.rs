@@ -4,7 +4,7 @@ use super::api::{Api, Shared};
 use super::error::ApiResult;
 use super::merge::{self, Seam};
 use super::params::rfc3339;
-use super::{demo, facts, reply};
+use super::{demo, facts, records, reply};
 use axum::extract::State;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -20,16 +20,15 @@ pub(super) async fn get(State(api): State<Shared>) -> ApiResult {
 }
 
 fn status(api: &Api) -> ApiResult<Value> {
-    let seam = Seam::open(api)?;
-    let memory = merge::memory(&seam.lease, seam.boundary.offset, &[])?;
+    let mut seam = Seam::open(api)?;
+    let memory = seam.memory(&[], false)?;
     let committed = seam.committed()?;
     // Read last, so that the end is never before what was enriched.
     let journal_end = (api.deps.journal.end)().max(memory.applied);
     let now = api.deps.clock.now_ms();
     let equation = merge::equation(&committed, &memory.tally);
-    let waiting = (api.deps.batches)();
-    let mut batches: Vec<Value> = waiting.iter().map(facts::batch).collect();
-    batches.extend(seam.snapshot.batches(COMMITTED)?.iter().map(facts::committed));
+    let mut batches: Vec<Value> = memory.batches.iter().map(facts::batch).collect();
+    batches.extend(records::batches(api, &mut seam, COMMITTED)?);
     Ok(json!({
         "version": api.deps.ui.version,
         "boot": api.boot,
@@ -42,8 +41,8 @@ fn status(api: &Api) -> ApiResult<Value> {
         "equation": facts::equation(&equation),
         "difference": facts::difference(&equation),
         "committed": facts::equation(&committed),
-        "lag_ms": facts::lag_ms(api, &waiting, now),
-        "rates": facts::rates(api, now),
+        "lag_ms": facts::lag_ms(api, &memory.batches, now),
+        "rates": facts::rates(api),
         "batches": batches,
         "links": api.links.read(api),
         "sinks": api.deps.sinks.iter().map(|sink| facts::sink(&sink())).collect::<Vec<_>>(),

@@ -5,11 +5,12 @@
 
 use super::api::Api;
 use super::error::{ApiError, ApiResult};
-use super::merge::{Seam, Tail};
+use super::merge::Seam;
 use super::params::rfc3339;
 use super::question::Planned;
 use super::sql::{Ints, write_json};
-use crate::batch::warehouse::SqlRequest;
+use crate::batch::warehouse::{SqlColumn, SqlRequest, SqlSink};
+use crate::speed::Memory;
 use crate::view::answer::Cell;
 use crate::view::{Answer, Function, Measure, Value};
 use arrow::array::{AsArray, RecordBatch};
@@ -17,8 +18,6 @@ use arrow::datatypes::TimestampMicrosecondType;
 use serde::Serialize;
 use serde_json::{Map, json};
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 /// Differences that are listed.
 const MAX_LISTED: usize = 100;
@@ -49,23 +48,25 @@ type RowKey = (i64, Vec<Option<String>>);
 ///
 /// # Errors
 /// As the SQL, and 400 when the answer counts groups under `(other)`, which SQL does not know.
-pub fn run(api: &Api, seam: &Seam, tail: &Tail, planned: &Planned, merged: &Answer) -> ApiResult<Verified> {
+pub fn run(api: &Api, seam: &mut Seam, memory: &Memory, planned: &Planned, merged: &Answer) -> ApiResult<Verified> {
     if merged.other_rows > 0 {
         return Err(ApiError::bad(format!("{} events of the range are only counted under (other)", merged.other_rows))
             .hint("raise max_groups of the view, or verify a range without overflow"));
     }
+    let known = seam.dynamic_columns(memory)?;
     let request = SqlRequest {
-        sql: planned.view.sql(&planned.query)?,
+        sql: planned.view.events_sql(&planned.plan, &|column| known.contains(column)),
         params: Vec::new(),
+        max_rows: u64::MAX,
+        max_bytes: u64::MAX,
         timeout: api.config.view_timeout.to_duration(),
-        stop: Arc::new(AtomicBool::new(false)),
     };
-    let mut rows = seam.snapshot.sql(&request, &super::merge::sql_tail(tail))?;
-    let mut wanted = BTreeMap::new();
-    let dims = planned.dimensions().len();
-    while let Some(batch) = rows.next()? {
-        read(&batch, dims, &mut wanted)?;
+    let mut rows = Rows { dims: planned.dimensions().len(), rows: BTreeMap::new(), problem: None };
+    seam.sql(&request, memory, &mut rows)?;
+    if let Some(problem) = rows.problem {
+        return Err(problem);
     }
+    let mut wanted = rows.rows;
     let mut out = Verified { equal: true, compared: 0, differences: Vec::new() };
     for row in &merged.rows {
         let key: RowKey = (row.time, row.dims.iter().map(|d| d.as_deref().map(str::to_owned)).collect());
@@ -107,6 +108,24 @@ impl Verified {
             row.insert(name, json!(value));
         }
         self.differences.push(Difference { row, measure: measure.to_owned(), view, sql });
+    }
+}
+
+/// The rows of the SQL answer.
+struct Rows {
+    dims: usize,
+    rows: BTreeMap<RowKey, Vec<serde_json::Value>>,
+    problem: Option<ApiError>,
+}
+
+impl SqlSink for Rows {
+    fn columns(&mut self, _: &[SqlColumn]) -> bool {
+        true
+    }
+
+    fn rows(&mut self, batch: RecordBatch) -> bool {
+        self.problem = read(&batch, self.dims, &mut self.rows).err();
+        self.problem.is_none()
     }
 }
 

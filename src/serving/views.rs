@@ -2,7 +2,7 @@
 
 use super::api::{Api, Shared};
 use super::error::{ApiError, ApiResult};
-use super::merge::{self, Seam};
+use super::merge::Seam;
 use super::params::{Params, rfc3339};
 use super::question::{self, Planned, Question};
 use super::verify::{self, Verified};
@@ -100,31 +100,29 @@ fn answer(
     now: Millis,
 ) -> ApiResult<Reply> {
     let started = Instant::now();
-    let seam = Seam::open(api)?;
-    let above = seam.boundary.offset;
+    let mut seam = Seam::open(api)?;
     let empty = || Half::empty(&planned.view, &planned.plan);
     let batch = if layer == Layer::Speed { empty() } else { seam.batch(planned)? };
-    let (speed, enriched, tail) = if layer == Layer::Batch {
-        (empty(), above, None)
-    } else if verified {
-        let (mut memory, tail) = merge::memory_and_tail(&seam.lease, above, planned)?;
-        (memory.halves.pop().unwrap_or_else(empty), memory.applied, Some(tail))
-    } else {
-        let mut memory = merge::memory(&seam.lease, above, &[planned])?;
-        (memory.halves.pop().unwrap_or_else(empty), memory.applied, None)
+    // One read for the groups and the rows, so that what is verified is what is answered.
+    let memory = if layer == Layer::Batch && !verified { None } else { Some(seam.memory(&[planned], verified)?) };
+    let enriched = match &memory {
+        Some(memory) if layer != Layer::Batch => memory.applied,
+        _ => seam.boundary.offset,
     };
+    let speed = memory.as_ref().and_then(|m| m.halves.first().cloned()).unwrap_or_else(empty);
     let most = api.config.view_max_rows;
     let found = answer::answer(&batch, &speed, layer, most);
     if found.total_rows > most {
         return Err(ApiError::bad(format!("the answer has {} rows, more than {most}", found.total_rows))
             .hint("ask for a shorter range, a coarser grain, or fewer dimensions with by=; the bound is serving.view_max_rows"));
     }
-    let verify = match tail {
-        Some(tail) => {
-            let merged = answer::answer(&batch, &speed, Layer::Merged, most);
-            Some(verify::run(api, &seam, &tail, planned, &merged)?)
+    let verify = match &memory {
+        Some(memory) if verified => {
+            let batch = if layer == Layer::Speed { seam.batch(planned)? } else { batch };
+            let merged = answer::answer(&batch, &speed, Layer::Merged, usize::MAX);
+            Some(verify::run(api, &mut seam, memory, planned, &merged)?)
         }
-        None => None,
+        _ => None,
     };
     Ok(Reply {
         view: planned.view.name().to_owned(),

@@ -4,10 +4,8 @@
 //! only write what changed for them. The committed half is read once per commit and kept, together with the lease that
 //! belongs to its boundary, so that a tick in between touches memory only and still adds up. Without a stream nothing runs.
 
-use super::feed::Feed;
-use super::rolling::RATE_MS;
 use super::split::{MAX_ROWS, SplitTable};
-use crate::event::{Boundary, Offset, Tally};
+use crate::event::{Boundary, Tally};
 use crate::platform::clock::Millis;
 use crate::serving::api::{Api, Shared};
 use crate::serving::error::ApiResult;
@@ -15,7 +13,7 @@ use crate::serving::facts;
 use crate::serving::merge::{self, Seam};
 use crate::serving::params::rfc3339;
 use crate::serving::question::{Planned, Question};
-use crate::speed::Lease;
+use crate::speed::{Lease, Memory, Site};
 use crate::view::{Half, Layer, answer};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -27,14 +25,14 @@ use tokio::sync::{Notify, watch};
 const TICK: Duration = Duration::from_millis(100);
 /// Pause after the warehouse could not be read.
 const AWAY: Duration = Duration::from_millis(500);
+/// Span over which refusals are counted.
+const RATE_MS: i64 = 10_000;
 /// Ranges such as `from=-3m` are resolved with every read of the committed half; without a commit that happens this often.
 const SLIDE_MS: i64 = 15_000;
 
 /// What the streams share. See the file header.
 #[derive(Debug)]
 pub struct Hub {
-    /// What has just been enriched.
-    pub feed: Feed,
     wanted: Mutex<BTreeMap<Arc<Question>, usize>>,
     streams: Mutex<usize>,
     wake: Notify,
@@ -51,6 +49,8 @@ pub struct Moment {
     pub at: Millis,
     /// The members that are the same in every stream's frame, without braces.
     pub common: String,
+    /// The wall.
+    pub sites: Arc<Vec<Site>>,
     /// One table per question.
     pub tables: BTreeMap<Arc<Question>, Arc<SplitTable>>,
 }
@@ -80,9 +80,8 @@ struct Refusals {
 
 impl Hub {
     /// A hub without streams.
-    pub fn new(started: Millis) -> Self {
+    pub fn new() -> Self {
         Hub {
-            feed: Feed::new(started),
             wanted: Mutex::default(),
             streams: Mutex::new(0),
             wake: Notify::new(),
@@ -195,13 +194,13 @@ pub async fn run(api: Shared) {
 /// Whether the committed half is to be read anew: something was committed, or a question has come.
 fn is_stale(api: &Api, base: Option<&Base>) -> bool {
     let Some(base) = base else { return true };
-    (api.deps.boundary)().offset > base.boundary.offset
+    api.deps.speed.boundary().offset > base.boundary.offset
         || api.deps.clock.now_ms() - base.read > SLIDE_MS
         || api.hub.questions().iter().any(|q| !base.halves.contains_key(q))
 }
 
 fn read(api: &Api, old: Option<&Base>) -> ApiResult<Base> {
-    let seam = Seam::open(api)?;
+    let mut seam = Seam::open(api)?;
     let now = api.deps.clock.now_ms();
     // For the same boundary, only what is new is read.
     let kept = old.filter(|old| old.boundary == seam.boundary && now - old.read <= SLIDE_MS);
@@ -219,50 +218,47 @@ fn read(api: &Api, old: Option<&Base>) -> ApiResult<Base> {
         halves.insert(question, half);
     }
     let committed = seam.committed()?;
-    Ok(Base { read, lease: seam.lease, boundary: seam.boundary, committed, halves })
+    let boundary = seam.boundary;
+    Ok(Base { read, lease: seam.into_lease(), boundary, committed, halves })
 }
 
 fn tick(api: &Api, base: &Base, tables: &mut BTreeMap<Arc<Question>, Arc<SplitTable>>, seq: u64) -> ApiResult<Moment> {
     let now = api.deps.clock.now_ms();
-    let journal_end = (api.deps.journal.end)();
     let planned: Vec<&Planned> = base.halves.values().map(|(planned, _)| planned).collect();
-    let memory = merge::memory(&base.lease, base.boundary.offset, &planned)?;
+    let memory = merge::memory(&base.lease, base.boundary.offset, &planned, false)?;
     tables.retain(|q, _| base.halves.contains_key(q));
     for ((question, (_, batch)), speed) in base.halves.iter().zip(&memory.halves) {
         let answer = answer::answer(batch, speed, Layer::Split, MAX_ROWS);
         let table = tables.entry(question.clone()).or_default();
         Arc::make_mut(table).update(&answer.rows, answer.total_rows > MAX_ROWS, seq);
     }
-    let equation = merge::equation(&base.committed, &memory.tally);
-    let common = common(api, base, now, journal_end, memory.applied, &equation, seq);
-    Ok(Moment { seq, at: now, common, tables: tables.clone() })
+    let common = common(api, base, now, &memory, seq);
+    let sites = Arc::new(api.deps.speed.sites());
+    Ok(Moment { seq, at: now, common, sites, tables: tables.clone() })
 }
 
-fn common(
-    api: &Api,
-    base: &Base,
-    now: Millis,
-    journal_end: Offset,
-    enriched: Offset,
-    equation: &Tally,
-    seq: u64,
-) -> String {
-    let batches = (api.deps.batches)();
+fn common(api: &Api, base: &Base, now: Millis, memory: &Memory, seq: u64) -> String {
+    // Read last, so that the end is never before what was enriched.
+    let journal_end = (api.deps.journal.end)().max(memory.applied);
+    let equation = merge::equation(&base.committed, &memory.tally);
     let members = serde_json::json!({
         "seq": seq,
         "at": rfc3339(now),
-        "journal_end": journal_end.max(enriched),
-        "enriched": enriched,
+        "journal_end": journal_end,
+        "enriched": memory.applied,
         "boundary": facts::boundary(&base.boundary),
-        "equation": facts::equation(equation),
-        "rates": facts::rates(api, now),
-        "lag_ms": facts::lag_ms(api, &batches, now),
-        "batches": batches.iter().map(facts::batch).collect::<Vec<_>>(),
+        "equation": facts::equation(&equation),
+        "rates": facts::rates(api),
+        "lag_ms": facts::lag_ms(api, &memory.batches, now),
+        "batches": memory.batches.iter().map(facts::batch).collect::<Vec<_>>(),
         "windows": windows(api),
         "refused": refused(api, now),
     });
-    let text = members.to_string();
-    text.trim_start_matches('{').trim_end_matches('}').to_owned()
+    let mut text = members.to_string();
+    // Without its braces, so that every stream can add its own members.
+    text.pop();
+    text.remove(0);
+    text
 }
 
 /// Per view and window, every measure over all groups.

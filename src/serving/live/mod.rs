@@ -1,8 +1,6 @@
 //! `GET /v1/live`: one stream per open page, with everything on it.
 
-pub mod feed;
 pub mod hub;
-mod rolling;
 mod split;
 
 use super::api::{Api, Shared};
@@ -12,12 +10,10 @@ use super::failures::LocalAdvice;
 use super::params::Params;
 use super::question::Question;
 use super::sse;
-use crate::event::json::write_string;
-use crate::event::{Chunk, Processed};
+use crate::speed::Site;
 use crate::platform::clock::Millis;
 use axum::extract::{RawQuery, State};
 use bytes::Bytes;
-use feed::WallView;
 use hub::{Hub, Moment, Seat};
 use serde_json::json;
 use std::fmt::Write;
@@ -27,6 +23,8 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 
 /// Questions of one stream.
 const MAX_QUESTIONS: usize = 4;
+/// The column that the wall is by.
+const WALL: &str = "app_id";
 /// Events of the tail in one frame.
 const MAX_TAIL: usize = 20;
 const KNOWN: [&str; 8] = ["hz", "q", "tz", "wall", "tail", "cols", "where", "f."];
@@ -38,8 +36,8 @@ const SILENCE: Duration = Duration::from_secs(2);
 struct Plan {
     period: Duration,
     questions: Vec<Arc<Question>>,
-    wall: Option<usize>,
-    wall_name: String,
+    /// Whether the wall is wanted.
+    wall: bool,
     tail: Option<Selection>,
     columns: Vec<usize>,
 }
@@ -57,15 +55,19 @@ impl Plan {
             question.plan(api, api.deps.clock.now_ms())?;
             questions.push(Arc::new(question));
         }
-        let wall_name = params.get("wall")?.unwrap_or("");
-        let wall = if wall_name.is_empty() { None } else { event_row::columns(&[wall_name])?.first().copied() };
+        let wall = match params.get("wall")? {
+            None | Some("") => false,
+            Some(WALL) => true,
+            Some(other) => {
+                return Err(ApiError::bad(format!("there is no wall by \"{other}\"")).hint("there is one by app_id"));
+            }
+        };
         let states = params.list("tail")?.map(|list| States::parse("tail", &list)).transpose()?;
         let tail = states.map(|s| Selection::new(s, &params.conditions()?)).transpose()?;
         Ok(Plan {
             period: Duration::from_millis(1000 / hz),
             questions,
             wall,
-            wall_name: wall_name.to_owned(),
             tail,
             columns: event_row::columns(&params.list("cols")?.unwrap_or_default())?,
         })
@@ -79,7 +81,7 @@ pub(super) async fn get(State(api): State<Shared>, RawQuery(query): RawQuery) ->
     let (seat, moments) = Hub::sit(&api, plan.questions.clone());
     let stream = Stream {
         advice: LocalAdvice::new(&api),
-        next: api.hub.feed.place(0),
+        next: api.deps.speed.recent_end(),
         api,
         plan,
         moments,
@@ -106,8 +108,8 @@ fn hello(api: &Api, plan: &Plan) -> ApiResult<String> {
             "measures": measures.iter().map(|m| &m.name).collect::<Vec<_>>(), "error": error,
         }));
     }
-    let wall = plan.wall.and_then(|c| api.hub.feed.wall(c, now));
-    let wall = wall.map(|w| json!({"dimension": plan.wall_name, "keys": *w.keys}));
+    let keys: Vec<Option<String>> = api.deps.speed.sites().into_iter().map(|s| s.app_id).collect();
+    let wall = plan.wall.then(|| json!({"dimension": WALL, "keys": keys}));
     let hz = 1000 / plan.period.as_millis().max(1);
     let version = &api.deps.ui.version;
     Ok(json!({"boot": api.boot, "version": version, "hz": hz, "queries": queries, "wall": wall}).to_string())
@@ -122,9 +124,9 @@ struct Stream {
     /// Number of the last moment that was sent.
     last: Option<u64>,
     due: tokio::time::Instant,
-    /// Place in the feed.
+    /// Number of the next event of the tail.
     next: u64,
-    wall_keys: Option<Arc<Vec<Option<Box<str>>>>>,
+    wall_keys: Option<Vec<Option<String>>>,
     hello: Option<Bytes>,
     _seat: Seat,
     _place: OwnedSemaphorePermit,
@@ -173,8 +175,8 @@ impl Stream {
         if !cut.is_empty() {
             let _ = write!(out, ",\"cut\":{}", json!(cut));
         }
-        if let Some(column) = self.plan.wall {
-            self.wall(column, moment.at, &mut out);
+        if self.plan.wall {
+            self.wall(&moment.sites, &mut out);
         }
         if self.plan.tail.is_some() {
             self.tail(moment.at, &mut out);
@@ -183,48 +185,39 @@ impl Stream {
         out
     }
 
-    fn wall(&mut self, column: usize, now: Millis, out: &mut String) {
-        let feed = &self.api.hub.feed;
-        let Some(wall) = feed.wall(column, now) else { return };
-        let seconds = feed.seconds(now);
-        let WallView { keys, events, failed, last } = wall;
+    fn wall(&mut self, sites: &[Site], out: &mut String) {
         out.push_str(",\"wall\":{");
-        if self.wall_keys.as_ref().is_none_or(|known| known.len() != keys.len()) {
-            out.push_str("\"keys\":[");
-            for (i, key) in keys.iter().enumerate() {
-                if i > 0 {
-                    out.push(',');
-                }
-                match key {
-                    Some(key) => write_string(key, out),
-                    None => out.push_str("null"),
-                }
-            }
-            let times = last.iter().map(|at| if *at > 0 { json!(at) } else { json!(null) }).collect();
-            let _ = write!(out, "],\"last\":{},", serde_json::Value::Array(times));
+        let same = self.wall_keys.as_ref().is_some_and(|known| known.iter().eq(sites.iter().map(|s| &s.app_id)));
+        if !same {
+            let keys: Vec<Option<String>> = sites.iter().map(|s| s.app_id.clone()).collect();
+            let last: Vec<Millis> = sites.iter().map(|s| s.last_ms).collect();
+            let _ = write!(out, "\"keys\":{},\"last\":{},", json!(keys), json!(last));
             self.wall_keys = Some(keys);
         }
-        let rate = |n: &u64| super::facts::round(*n as f64 / seconds);
-        let list = |values: Vec<serde_json::Value>| serde_json::Value::Array(values).to_string();
-        let v = list(events.iter().map(|n| json!(rate(n))).collect());
-        let f = list(failed.iter().map(|n| json!(rate(n))).collect());
-        let _ = write!(out, "\"v\":{v},\"failed\":{f}}}");
+        let list = |rate: fn(&Site) -> f64| json!(sites.iter().map(|s| short(rate(s))).collect::<Vec<_>>());
+        let _ = write!(out, "\"v\":{},\"failed\":{}}}", list(|s| s.rate), list(|s| s.failed_rate));
     }
 
     fn tail(&mut self, now: Millis, out: &mut String) {
         let Some(selection) = &self.plan.tail else { return };
-        let news = self.api.hub.feed.since(self.next);
-        self.next = news.next;
-        let (seen, rows) = choose(&news.chunks, selection);
-        let _ = write!(out, ",\"tail\":{{\"seen\":{seen},\"shown\":{},\"gap\":{},\"rows\":[", rows.len(), news.gap);
-        for (i, event) in rows.into_iter().enumerate() {
+        let passed = self.api.deps.speed.passed(self.next, MAX_TAIL, &|event| selection.takes(event));
+        self.next = passed.next;
+        let (seen, shown, missed) = (passed.seen, passed.shown.len(), passed.missed);
+        let _ = write!(out, ",\"tail\":{{\"seen\":{seen},\"shown\":{shown},\"missed\":{missed},\"rows\":[");
+        for (i, item) in passed.shown.iter().enumerate() {
             if i > 0 {
                 out.push(',');
             }
-            event_row::write(event, &self.plan.columns, now, &self.advice, out);
+            event_row::write(item.processed(), &self.plan.columns, now, &self.advice, out);
         }
         out.push_str("]}");
     }
+}
+
+/// A rate in as few characters as it needs: a frame with two hundred of them is sent four times a second.
+fn short(rate: f64) -> serde_json::Value {
+    let rate = super::facts::round(rate);
+    if rate.fract() == 0.0 { json!(rate as i64) } else { json!(rate) }
 }
 
 /// Waits for a moment that holds the stream's questions; `None` when there will be none any more.
@@ -236,23 +229,4 @@ async fn wait(moments: &mut watch::Receiver<Option<Arc<Moment>>>, questions: &[A
             return Some(moment);
         }
     }
-}
-
-/// The events to show: failed ones first, the rest spread evenly over what came; in the order of arrival.
-fn choose<'c>(chunks: &'c [Arc<Chunk>], selection: &Selection) -> (usize, Vec<&'c Processed>) {
-    let wanted: Vec<&Processed> = chunks.iter().flat_map(|c| &c.items).filter(|i| selection.takes(i)).collect();
-    let is_failed = |e: &Processed| matches!(e.outcome, crate::event::Outcome::Failed(_));
-    let failed: Vec<&Processed> = wanted.iter().copied().filter(|e| is_failed(e)).collect();
-    let others: Vec<&Processed> = wanted.iter().copied().filter(|e| !is_failed(e)).collect();
-    // Failed events come first, but a flood of them leaves a quarter of the places to the rest.
-    let reserved = others.len().min(MAX_TAIL / 4);
-    let mut rows = spread(&failed, MAX_TAIL - reserved);
-    rows.extend(spread(&others, MAX_TAIL - rows.len()));
-    rows.sort_by_key(|e| e.addr);
-    (wanted.len(), rows)
-}
-
-fn spread<'c>(events: &[&'c Processed], most: usize) -> Vec<&'c Processed> {
-    let n = events.len().min(most);
-    (0..n).filter_map(|i| events.get(i * events.len() / n)).copied().collect()
 }

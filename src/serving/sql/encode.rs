@@ -7,6 +7,9 @@ use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::ipc::writer::StreamWriter;
 use bytes::Bytes;
+use crate::batch::warehouse::SqlColumn;
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use std::sync::Arc;
 
 /// A form of the answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,6 +51,36 @@ impl Format {
             Format::Arrow => "application/vnd.apache.arrow.stream",
         }
     }
+}
+
+/// The schema of a result without rows, from the types that it would have; a type that has no plain counterpart is text.
+pub fn schema_of(columns: &[SqlColumn]) -> SchemaRef {
+    let kind = |text: &str| match text {
+        "BOOLEAN" => DataType::Boolean,
+        "TINYINT" => DataType::Int8,
+        "SMALLINT" => DataType::Int16,
+        "INTEGER" => DataType::Int32,
+        "BIGINT" => DataType::Int64,
+        "UTINYINT" => DataType::UInt8,
+        "USMALLINT" => DataType::UInt16,
+        "UINTEGER" => DataType::UInt32,
+        "UBIGINT" => DataType::UInt64,
+        "HUGEINT" => DataType::Decimal128(38, 0),
+        "FLOAT" => DataType::Float32,
+        "DOUBLE" => DataType::Float64,
+        "DATE" => DataType::Date32,
+        "TIMESTAMP" => DataType::Timestamp(TimeUnit::Microsecond, None),
+        "BLOB" => DataType::Binary,
+        other => decimal(other).unwrap_or(DataType::Utf8),
+    };
+    let field = |c: &SqlColumn| Field::new(&c.name, kind(&c.kind), true);
+    Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
+}
+
+/// `DECIMAL(18,2)`.
+fn decimal(text: &str) -> Option<DataType> {
+    let (precision, scale) = text.strip_prefix("DECIMAL(")?.strip_suffix(')')?.split_once(',')?;
+    Some(DataType::Decimal128(precision.trim().parse().ok()?, scale.trim().parse().ok()?))
 }
 
 /// Appends the rows of a batch as JSON arrays separated by commas, until `out` would grow beyond `most` bytes. Returns how

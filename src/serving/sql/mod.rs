@@ -6,29 +6,30 @@
 
 mod cell;
 mod encode;
+mod sink;
 
 pub use cell::{Ints, write_json};
 
 use super::api::{Api, Shared};
 use super::body;
 use super::error::{ApiError, ApiResult};
-use super::merge::{self, Seam};
-use super::{facts, reply};
-use crate::batch::warehouse::{Param, SqlRequest, SqlRows};
+use super::merge::Seam;
+use super::reply;
+use crate::batch::warehouse::{SqlParam, SqlRequest};
 use crate::event::{Boundary, Offset};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, Request, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
-use encode::{Encoder, Format, json_rows};
+use encode::Format;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
+use sink::{Streamed, Whole};
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio_stream::wrappers::ReceiverStream;
 
 /// Pieces of a streamed answer that wait for a slow client.
 const PIECES: usize = 4;
@@ -59,27 +60,18 @@ struct Job {
     request: SqlRequest,
     format: Format,
     ints: Ints,
-    /// The bound that is told to the client.
-    rows: usize,
     started: Instant,
     _turn: OwnedSemaphorePermit,
 }
 
-/// What is known before the first row of a streamed answer, or the whole of a JSON answer.
+/// What is known before the first row of a streamed answer, or with the whole of a JSON answer.
 struct Head {
     boundary: Boundary,
     enriched: Offset,
     whole: Option<String>,
 }
 
-/// Stops the statement when the client goes away.
-struct StopOnDrop(Arc<AtomicBool>);
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
+type Piece = io::Result<Bytes>;
 
 pub(super) async fn post(State(api): State<Shared>, request: Request<Body>) -> ApiResult {
     let accepts: Vec<&str> = request.headers().get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok()).collect();
@@ -94,35 +86,39 @@ pub(super) async fn post(State(api): State<Shared>, request: Request<Body>) -> A
         IntsAsked::Number => Ints::Number,
         IntsAsked::String => Ints::Text,
     };
-    let most = if format == Format::Json { api.config.sql_max_rows } else { api.config.sql_stream_max_rows };
+    let json = format == Format::Json;
+    let most = if json { api.config.sql_max_rows } else { api.config.sql_stream_max_rows };
     let rows = ask.max_rows.map_or(most, |n| n.clamp(1, most));
     let turn = api.sql_turn().await?;
     api.metrics.sql();
-    let stop = Arc::new(AtomicBool::new(false));
-    let guard = StopOnDrop(stop.clone());
-    let timeout = api.config.sql_timeout.to_duration();
-    let request = SqlRequest { sql: ask.sql, params, timeout, stop };
-    let job = Job { request, format, ints, rows, started: Instant::now(), _turn: turn };
+    let request = SqlRequest {
+        sql: ask.sql,
+        params,
+        max_rows: rows as u64,
+        max_bytes: if json { api.config.sql_max_bytes.0 } else { u64::MAX },
+        timeout: api.config.sql_timeout.to_duration(),
+    };
+    let job = Job { request, format, ints, started: Instant::now(), _turn: turn };
     let (head_tx, head_rx) = oneshot::channel();
     let (piece_tx, piece_rx) = mpsc::channel(PIECES);
     let worker = api.clone();
-    tokio::task::spawn_blocking(move || work(&worker, &job, head_tx, &piece_tx));
+    tokio::task::spawn_blocking(move || work(&worker, &job, head_tx, piece_tx));
     let head = head_rx.await.map_err(|_| ApiError::internal("the statement ended without an answer"))??;
-    Ok(respond(head, format, rows, piece_rx, guard))
+    Ok(respond(head, format, rows, piece_rx))
 }
 
-fn params(values: Vec<Value>) -> ApiResult<Vec<Param>> {
+fn params(values: Vec<Value>) -> ApiResult<Vec<SqlParam>> {
     if values.len() > MAX_PARAMS {
         return Err(ApiError::bad(format!("more than {MAX_PARAMS} parameters")));
     }
     let one = |(i, value): (usize, Value)| {
         Ok(match value {
-            Value::Null => Param::Null,
-            Value::Bool(v) => Param::Bool(v),
-            Value::String(v) => Param::Text(v),
+            Value::Null => SqlParam::Null,
+            Value::Bool(v) => SqlParam::Bool(v),
+            Value::String(v) => SqlParam::Text(v),
             Value::Number(n) => match (n.as_i64(), n.as_f64()) {
-                (Some(v), _) => Param::Int(v),
-                (None, Some(v)) => Param::Double(v),
+                (Some(v), _) => SqlParam::Int(v),
+                (None, Some(v)) => SqlParam::Float(v),
                 (None, None) => return Err(ApiError::bad(format!("parameter {} is no number", i + 1))),
             },
             Value::Array(_) | Value::Object(_) => {
@@ -134,22 +130,10 @@ fn params(values: Vec<Value>) -> ApiResult<Vec<Param>> {
     values.into_iter().enumerate().map(one).collect()
 }
 
-fn respond(
-    head: Head,
-    format: Format,
-    rows: usize,
-    pieces: mpsc::Receiver<io::Result<Bytes>>,
-    guard: StopOnDrop,
-) -> Response {
+fn respond(head: Head, format: Format, rows: usize, pieces: mpsc::Receiver<Piece>) -> Response {
     let mut response = match head.whole {
         Some(text) => reply::text(format.content_type(), text),
-        None => {
-            // The guard lives as long as the body: a client that leaves stops the statement.
-            let stream = futures_util::stream::unfold((pieces, guard), |(mut pieces, guard)| async move {
-                pieces.recv().await.map(|piece| (piece, (pieces, guard)))
-            });
-            reply::text(format.content_type(), Body::from_stream(stream))
-        }
+        None => reply::text(format.content_type(), Body::from_stream(ReceiverStream::new(pieces))),
     };
     let headers = response.headers_mut();
     headers.insert("x-boundary", HeaderValue::from(head.boundary.offset.0));
@@ -158,84 +142,21 @@ fn respond(
     response
 }
 
-type HeadSender = oneshot::Sender<ApiResult<Head>>;
-
-fn work(api: &Api, job: &Job, head: HeadSender, pieces: &mpsc::Sender<io::Result<Bytes>>) {
-    let seam = match Seam::open(api) {
-        Ok(seam) => seam,
+fn work(api: &Api, job: &Job, head: oneshot::Sender<ApiResult<Head>>, pieces: mpsc::Sender<Piece>) {
+    let opened = Seam::open(api).and_then(|seam| seam.memory(&[], true).map(|memory| (seam, memory)));
+    let (mut seam, memory) = match opened {
+        Ok(both) => both,
         Err(e) => return drop(head.send(Err(e))),
     };
-    let tail = merge::tail(&seam.lease, seam.boundary.offset);
-    let known = |whole| Head { boundary: seam.boundary, enriched: tail.applied, whole };
-    let rows = match seam.snapshot.sql(&job.request, &merge::sql_tail(&tail)) {
-        Ok(rows) => rows,
-        Err(e) => return drop(head.send(Err(e.into()))),
-    };
-    if job.format == Format::Json {
-        let whole = whole(api, job, rows, &seam.boundary, tail.applied);
-        return drop(head.send(whole.map(|text| known(Some(text)))));
+    let (boundary, enriched) = (seam.boundary, memory.applied);
+    if job.format != Format::Json {
+        let mut sink = Streamed::new(job, Head { boundary, enriched, whole: None }, head, pieces);
+        let done = seam.sql(&job.request, &memory, &mut sink);
+        return sink.end(done);
     }
-    let encoder = match Encoder::new(job.format, job.ints, &rows.schema()) {
-        Ok(encoder) => encoder,
-        Err(e) => return drop(head.send(Err(ApiError::bad(format!("this form cannot carry the result: {e}"))))),
-    };
-    if head.send(Ok(known(None))).is_err() {
-        return;
-    }
-    if let Err(e) = stream(job, rows, encoder, pieces) {
-        // The error ends the transfer before its regular end, which is how the client learns of it.
-        let _ = pieces.blocking_send(Err(io::Error::other(e)));
-    }
-}
-
-fn whole(api: &Api, job: &Job, mut rows: Box<dyn SqlRows>, boundary: &Boundary, enriched: Offset) -> ApiResult<String> {
-    let columns: Vec<Value> = rows.columns().iter().map(|c| json!({"name": c.name, "type": c.kind})).collect();
-    let most = api.config.sql_max_bytes.as_usize();
-    let mut out = format!("{{\"columns\":{},\"rows\":[", Value::Array(columns));
-    let (mut written, mut truncated) = (0, false);
-    while let Some(batch) = rows.next()? {
-        let room = job.rows - written;
-        let wanted = batch.slice(0, batch.num_rows().min(room));
-        let n = json_rows(&wanted, job.ints, written == 0, most, &mut out);
-        written += n;
-        if n < batch.num_rows() {
-            truncated = true;
-            break;
-        }
-    }
-    let tail = json!({
-        "truncated": truncated,
-        "boundary": facts::boundary(boundary),
-        "enriched": enriched,
-        "elapsed_ms": (job.started.elapsed().as_secs_f64() * 10_000.0).round() / 10.0,
-    });
-    out.push_str("],");
-    out.push_str(tail.to_string().trim_start_matches('{'));
-    Ok(out)
-}
-
-fn stream(
-    job: &Job,
-    mut rows: Box<dyn SqlRows>,
-    mut encoder: Encoder,
-    pieces: &mpsc::Sender<io::Result<Bytes>>,
-) -> Result<(), String> {
-    let mut written = 0;
-    let send = |bytes: Bytes| match bytes.is_empty() {
-        true => Ok(()),
-        false => pieces.blocking_send(Ok(bytes)).map_err(|_| "the client has gone".to_owned()),
-    };
-    loop {
-        let batch = match rows.next() {
-            Ok(Some(batch)) => batch,
-            Ok(None) => break,
-            Err(e) => return Err(e.to_string()),
-        };
-        written += batch.num_rows();
-        if written > job.rows {
-            return Err(format!("the result has more than {} rows", job.rows));
-        }
-        send(encoder.batch(&batch).map_err(|e| e.to_string())?)?;
-    }
-    send(encoder.finish().map_err(|e| e.to_string())?)
+    // A client that leaves drops the receiver, which stops the statement at its next rows.
+    let mut sink = Whole::new(job, &head);
+    let done = seam.sql(&job.request, &memory, &mut sink);
+    let whole = done.map(|done| sink.end(done.truncated, &boundary, enriched, job.started));
+    let _ = head.send(whole.map(|text| Head { boundary, enriched, whole: Some(text) }));
 }

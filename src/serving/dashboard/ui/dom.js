@@ -97,6 +97,19 @@ export function value(value) {
 }
 
 /**
+ * Is the reader on this element, with the pointer or the focus? Asking the browser for `:hover` in a frame would make it
+ * compute all styles; this listens instead.
+ * @param {HTMLElement} node
+ * @returns {() => boolean}
+ */
+export function occupied(node) {
+  let pointer = false;
+  node.addEventListener("pointerenter", (e) => { pointer = e.pointerType !== "touch"; });
+  node.addEventListener("pointerleave", () => { pointer = false; });
+  return () => pointer || node.contains(document.activeElement);
+}
+
+/**
  * An element that `index.html` promises.
  * @param {string} id
  * @returns {HTMLElement}

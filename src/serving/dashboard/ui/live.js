@@ -94,7 +94,7 @@ export class Scope {
 
   /** The causes of failure, of the site if the page is about one. */
   failedPath() {
-    const query = new URLSearchParams({ limit: "6", examples: "0" });
+    const query = new URLSearchParams({ limit: "6", examples: "3" });
     if (this.site !== null) query.set("app", this.site);
     return `v1/failed?${query}`;
   }
@@ -117,7 +117,7 @@ export class LivePage {
     this.sites = new Sites();
     this.wall = new Wall(shell.colours, (site) => this.siteLink(site));
     this.top = new Top();
-    this.causes = new Causes(() => this.scope.failedPath());
+    this.causes = new Causes(() => this.scope.failedPath(), shell.colours, (rows) => this.tail.seed(rows));
     this.tail = new Tail();
     this.empty = new Empty();
     this.saidAt = 0;
@@ -207,6 +207,7 @@ export class LivePage {
   recolour() {
     this.picture.bars.recolour(this.shell.colours);
     this.wall.recolour(this.shell.colours);
+    this.causes.recolour(this.shell.colours);
   }
 
   /**

@@ -4,8 +4,9 @@
 //! and commands are the server's, so that the command line says the same.
 
 import { get } from "./api.js";
-import { copyButton, el, setText, show, value } from "./dom.js";
+import { copyButton, el, occupied, setText, show, value } from "./dom.js";
 import * as text from "./format.js";
+import { Surface } from "./paint.js";
 
 /** @typedef {{label: string, value: string, note?: string, tone?: "" | "failed" | "warn"}} Figure */
 
@@ -87,6 +88,7 @@ const REDRAW_MS = 1000;
 export class Top {
   constructor() {
     this.list = el("ol", { class: "top-list" });
+    this.busy = occupied(this.list);
     this.none = el("p", { class: "muted" }, "No page view in the last hour.");
     this.root = el("div", {}, this.list, this.none);
     /** @type {{item: HTMLLIElement, name: HTMLElement, number: HTMLElement, batch: HTMLElement, speed: HTMLElement}[]} */
@@ -96,7 +98,7 @@ export class Top {
 
   /** @param {Entry[]} entries by their rank */
   draw(entries) {
-    if (performance.now() - this.drawn < REDRAW_MS || this.list.matches(":hover")) return;
+    if (performance.now() - this.drawn < REDRAW_MS || this.busy()) return;
     this.drawn = performance.now();
     const top = entries.slice(0, MOST_PAGES);
     const most = Math.max(1, top[0]?.merged ?? 0);
@@ -133,15 +135,22 @@ const EVERY_MS = 5000;
 const MOST_CAUSES = 6;
 
 export class Causes {
-  /** @param {() => string} path the question */
-  constructor(path) {
+  /**
+   * @param {() => string} path the question
+   * @param {import("./paint.js").Colours} colours
+   * @param {(rows: import("./api.js").TailRow[]) => void} found takes the examples of all causes
+   */
+  constructor(path, colours, found) {
     this.path = path;
+    this.colours = colours;
+    this.found = found;
     /** @type {number | null} failed events of the last five minutes */
     this.total = null;
     this.list = el("ul", { class: "cause-list" });
+    this.busy = occupied(this.list);
     this.none = el("p", { class: "muted" }, "Nothing failed in the last five minutes.");
     this.root = el("div", {}, this.list, this.none);
-    /** @type {Map<string, {item: HTMLLIElement, count: HTMLElement, note: HTMLElement}>} */
+    /** @type {Map<string, {item: HTMLLIElement, count: HTMLElement, note: HTMLElement, series: Surface}>} */
     this.shown = new Map();
     /** @type {Cause[]} */
     this.causes = [];
@@ -175,6 +184,7 @@ export class Causes {
       const answer = await get(this.path(), asking.signal);
       this.total = Number(answer.total ?? 0);
       this.draw(answer.failed ?? []);
+      this.found(this.causes.flatMap((cause) => cause.examples ?? []));
     } catch {
       // The stream says when the server is away; the last causes stay, and the next question is five seconds off.
     } finally {
@@ -186,7 +196,7 @@ export class Causes {
   draw(causes) {
     this.causes = causes;
     show(this.none, causes.length === 0);
-    if (this.list.matches(":hover") || this.list.contains(document.activeElement)) {
+    if (this.busy()) {
       for (const cause of causes) this.refresh(cause);
       return;
     }
@@ -210,13 +220,21 @@ export class Causes {
     if (!row) return;
     setText(row.count, `× ${text.count(cause.count)}`);
     setText(row.note, where(cause));
+    drawSeries(row.series, cause.series ?? [], this.colours);
+  }
+
+  /** @param {import("./paint.js").Colours} colours */
+  recolour(colours) {
+    this.colours = colours;
+    for (const cause of this.causes) this.refresh(cause);
   }
 
   /** @param {Cause} cause */
   add(cause) {
     const count = el("span", { class: "cause-count" });
     const note = el("span", { class: "cause-note" });
-    const summary = el("summary", {}, count, el("span", { class: "cause-title" }, cause.title), note);
+    const series = el("canvas", { class: "cause-series", "aria-hidden": "true" });
+    const summary = el("summary", {}, count, el("span", { class: "cause-title" }, cause.title), series, note);
     const facts = el("dl", { class: "facts" });
     for (const [name, fact] of [["place", cause.path], ["got", cause.got], ["allowed", cause.want], ["what to do", cause.hint]]) {
       if (fact) facts.append(el("div", {}, el("dt", {}, String(name)), el("dd", {}, value(fact))));
@@ -226,10 +244,28 @@ export class Causes {
       ? el("div", { class: "command" }, el("code", {}, command), copyButton("copy", () => command))
       : null;
     const item = el("li", {}, el("details", {}, summary, facts, block));
-    const made = { item, count, note };
+    const made = { item, count, note, series: new Surface(series, () => this.refresh(this.causes.find((c) => c.cause_id === cause.cause_id) ?? cause)) };
     this.shown.set(cause.cause_id, made);
     return made;
   }
+}
+
+/**
+ * Counts of a cause over the last minutes, as small bars.
+ * @param {Surface} surface
+ * @param {number[]} series
+ * @param {import("./paint.js").Colours} colours
+ */
+function drawSeries(surface, series, colours) {
+  if (surface.canvas.clientWidth === 0) return;
+  const pen = surface.begin();
+  const most = Math.max(1, ...series);
+  const slot = surface.width / Math.max(1, series.length);
+  pen.fillStyle = colours.failed;
+  series.forEach((n, i) => {
+    const tall = n > 0 ? Math.max(1.5, (n / most) * surface.height) : 0;
+    pen.fillRect(i * slot, surface.height - tall, Math.max(1, slot - 1), tall);
+  });
 }
 
 /** @param {Cause} cause */

@@ -3,7 +3,7 @@
 //! The dot of a row is amber while the event is in memory and turns blue when the boundary passes its offset: one sees
 //! events become history. Pointer, selection and an opened row hold the list still; it then says how many wait.
 
-import { copyButton, el, setText, show, value } from "./dom.js";
+import { copyButton, el, occupied, setText, show, value } from "./dom.js";
 import * as text from "./format.js";
 import { passes } from "./url.js";
 
@@ -35,6 +35,7 @@ class Lane {
     this.note = el("span", { class: "muted" });
     this.waiting = el("span", { class: "held", hidden: true });
     this.list = el("ul", { class: `tail-list${failed ? " failed" : ""}` });
+    this.busy = occupied(this.list);
     this.none = el("p", { class: "muted" }, failed ? "None." : "None yet.");
     this.root = el(
       "section",
@@ -60,7 +61,7 @@ class Lane {
   held() {
     const selection = document.getSelection();
     const selected = selection !== null && !selection.isCollapsed && this.list.contains(selection.anchorNode);
-    return this.list.matches(":hover") || this.list.contains(document.activeElement) || selected || this.list.querySelector("details[open]") !== null;
+    return this.busy() || selected || this.list.querySelector("details[open]") !== null;
   }
 
   /**
@@ -136,16 +137,32 @@ export class Tail {
     this.filterText = "";
   }
 
-  /** @param {import("./api.js").Frame} frame */
-  push(frame) {
-    const fresh = (frame.tail?.rows ?? []).filter((row) => {
+  /**
+   * The stream begins with what is new; failed events of the last minutes come from the list of causes.
+   * @param {Row[]} rows
+   */
+  seed(rows) {
+    if (this.failed.rows.length === 0) this.failed.push(this.unseen(rows.filter(isFailed)));
+  }
+
+  /**
+   * Rows that were not here yet, newest first.
+   * @param {Row[]} rows
+   */
+  unseen(rows) {
+    const fresh = rows.filter((row) => {
       const place = `${row.offset}.${row.index}`;
       if (this.seen.has(place)) return false;
       this.seen.add(place);
       return true;
     });
     if (this.seen.size > 4 * KEEP) this.seen = new Set([...this.seen].slice(-2 * KEEP));
-    fresh.sort((a, b) => b.offset - a.offset || b.index - a.index);
+    return fresh.sort((a, b) => b.offset - a.offset || b.index - a.index);
+  }
+
+  /** @param {import("./api.js").Frame} frame */
+  push(frame) {
+    const fresh = this.unseen(frame.tail?.rows ?? []);
     const failed = fresh.filter(isFailed);
     const good = fresh.filter((row) => !isFailed(row));
     if (good.length) this.good.push(good);

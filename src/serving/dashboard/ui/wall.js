@@ -5,7 +5,7 @@
 //! a core each on its own, and one canvas a fraction of it. The links are laid out once and sorted anew every ten seconds at
 //! most, never while the pointer or the focus is on them; between that, a frame paints numbers and lines and touches no element.
 
-import { el, show } from "./dom.js";
+import { el, occupied, show } from "./dom.js";
 import * as text from "./format.js";
 import { Surface } from "./paint.js";
 
@@ -146,6 +146,7 @@ export class Wall {
     this.linkOf = linkOf;
     this.canvas = el("canvas", { class: "wall-paint", "aria-hidden": "true" });
     this.list = el("ul", { class: "wall-list" });
+    this.busy = occupied(this.list);
     this.more = el("button", { type: "button", class: "small wall-more", hidden: true, "aria-expanded": "false" });
     this.more.addEventListener("click", () => this.toggle());
     this.root = el("div", { class: "wall" }, el("div", { class: "wall-body" }, this.canvas, this.list), this.more);
@@ -176,7 +177,7 @@ export class Wall {
 
   /** Is the reader busy with the list? */
   held() {
-    return this.list.matches(":hover") || this.list.contains(document.activeElement);
+    return this.busy();
   }
 
   /**
