@@ -161,15 +161,22 @@ impl Cache {
 
 /// Writes the URI of a key into a buffer that the thread keeps.
 fn with_uri<R>(key: &SchemaKey, then: impl FnOnce(&str) -> R) -> R {
-    use std::fmt::Write;
     thread_local! {
         static BUFFER: RefCell<String> = const { RefCell::new(String::new()) };
     }
     BUFFER.with(|buffer| match buffer.try_borrow_mut() {
         Ok(mut uri) => {
             uri.clear();
-            // Writing to a string cannot fail.
-            let _ = write!(uri, "{key}");
+            for part in ["iglu:", key.vendor(), "/", key.name(), "/", key.format(), "/"] {
+                uri.push_str(part);
+            }
+            let (model, revision, addition) = key.version();
+            let mut digits = itoa::Buffer::new();
+            uri.push_str(digits.format(model));
+            uri.push('-');
+            uri.push_str(digits.format(revision));
+            uri.push('-');
+            uri.push_str(digits.format(addition));
             then(&uri)
         }
         Err(_) => then(&key.uri()),

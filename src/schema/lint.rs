@@ -137,7 +137,7 @@ impl Lint {
     fn superseding(&mut self, key: &SchemaKey, document: &Json) {
         let read = |v: &Json| v.as_str().and_then(|v| crate::event::schema_key::parse_version(v).ok());
         if let Some(by) = document.get("$supersededBy")
-            && !read(by).is_some_and(|v| v > key.version())
+            && read(by).is_none_or(|v| v <= key.version())
         {
             self.error("$.$supersededBy", "must be a version above the schema's own, such as \"1-0-3\"".to_owned());
         }

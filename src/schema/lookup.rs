@@ -16,6 +16,9 @@ pub enum Lookup {
     NotYet,
 }
 
+/// Longest message that the schemas of the bad rows allow.
+const MAX_MESSAGE: usize = 256;
+
 /// What each registry said about a schema that none of them has, in the order in which they were asked.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct LookupHistory {
@@ -35,6 +38,11 @@ pub enum LookupError {
 
 impl LookupHistory {
     pub(super) fn push(&mut self, repository: &str, error: LookupError) {
+        let error = match error {
+            LookupError::NotFound => LookupError::NotFound,
+            LookupError::RepoFailure(m) => LookupError::RepoFailure(m.chars().take(MAX_MESSAGE).collect()),
+            LookupError::ClientFailure(m) => LookupError::ClientFailure(m.chars().take(MAX_MESSAGE).collect()),
+        };
         self.repositories.push((repository.to_owned(), error));
     }
 
@@ -91,6 +99,9 @@ mod tests {
         let mut history = LookupHistory::default();
         history.push("built-in", LookupError::NotFound);
         history.push("ours", LookupError::ClientFailure("no \"route\"".into()));
+        let mut long = LookupHistory::default();
+        long.push("x", LookupError::RepoFailure("ü".repeat(1000)));
+        assert_eq!(long.repositories()[0].1, LookupError::RepoFailure("ü".repeat(256)));
         let mut out = String::new();
         history.write_json(1_700_000_000_000, &mut out);
         assert_eq!(

@@ -24,7 +24,7 @@ pub use document::{CompiledSchema, Invalid};
 pub use error::{BuildError, Outage, PutProblem};
 pub use lint::{Finding, Stored, lint};
 pub use lookup::{Lookup, LookupError, LookupHistory};
-pub use resolver::{Resolver, build};
+pub use resolver::{Resolver, build, build_reader};
 pub use validator::{Report, SchemaIssue};
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ impl Resolver {
     /// # Errors
     /// [`PutProblem`]: what is wrong with the document, or why it cannot be stored.
     pub fn put(&self, key: &SchemaKey, body: &str) -> Result<Stored, PutProblem> {
-        let own = self.folders.first().filter(|_| self.has_own).ok_or(PutProblem::NoStore)?;
+        let own = self.folders.first().filter(|_| self.may_put).ok_or(PutProblem::NoStore)?;
         if body.len() > MAX_DOCUMENT {
             let message = format!("the document has {} bytes; allowed are {MAX_DOCUMENT}", body.len());
             return Err(PutProblem::Refused(vec![Finding { path: "$".to_owned(), message }]));

@@ -11,7 +11,7 @@ use super::error::{BuildError, Outage};
 use super::flight::Flights;
 use super::lookup::{Lookup, LookupError, LookupHistory};
 use super::metrics::ResolverMetrics;
-use super::registry::{Answer, BuiltIn, Folder, HttpRegistry};
+use super::registry::{Answer, BuiltIn, DiskConfig, Folder, HttpRegistry};
 use super::validator::MAX_SCHEMA_DEPTH;
 use crate::event::SchemaKey;
 use crate::event::json::parse;
@@ -36,6 +36,8 @@ pub struct Resolver {
     /// Our own registry first, if there is one; then the configured folders.
     pub(super) folders: Vec<Folder>,
     pub(super) has_own: bool,
+    /// Schemas may be stored in our own registry.
+    pub(super) may_put: bool,
     /// By priority.
     http: Vec<HttpRegistry>,
     pub(super) cache: Cache,
@@ -61,9 +63,33 @@ pub(super) enum Outcome {
 /// # Errors
 /// [`BuildError`].
 pub fn build(config: &Config, data_dir: Option<&Path>, metrics: &Metrics) -> Result<Arc<Resolver>, BuildError> {
-    let resolver = Arc::new(Resolver::new(config, data_dir, ResolverMetrics::new(metrics))?);
+    start(config, data_dir.map_or(Home::None, Home::Own), metrics)
+}
+
+/// As [`build`], for a program that looks at another one's data directory: it reads the registry and the disk cache there, as
+/// far as they exist, and writes nothing.
+///
+/// # Errors
+/// [`BuildError`].
+pub fn build_reader(config: &Config, data_dir: &Path, metrics: &Metrics) -> Result<Arc<Resolver>, BuildError> {
+    start(config, Home::Foreign(data_dir), metrics)
+}
+
+fn start(config: &Config, home: Home<'_>, metrics: &Metrics) -> Result<Arc<Resolver>, BuildError> {
+    let resolver = Arc::new(Resolver::new(config, home, ResolverMetrics::new(metrics))?);
     super::stage::spawn(&resolver).map_err(BuildError::Thread)?;
     Ok(resolver)
+}
+
+/// The data directory.
+#[derive(Clone, Copy)]
+enum Home<'d> {
+    /// There is none.
+    None,
+    /// Ours: written to.
+    Own(&'d Path),
+    /// Somebody else's: read only.
+    Foreign(&'d Path),
 }
 
 /// One place to ask.
@@ -92,27 +118,32 @@ impl Place<'_> {
 }
 
 impl Resolver {
-    pub(super) fn new(config: &Config, data_dir: Option<&Path>, metrics: ResolverMetrics) -> Result<Self, BuildError> {
-        let mut folders = Vec::new();
-        if let Some(dir) = data_dir.map(|d| d.join("iglu")) {
-            std::fs::create_dir_all(&dir).map_err(|source| BuildError::Folder { path: dir.clone(), source })?;
-            folders.push(Folder::new(OWN.to_owned(), dir));
+    fn new(config: &Config, home: Home<'_>, metrics: ResolverMetrics) -> Result<Self, BuildError> {
+        let (dir, may_write) = match home {
+            Home::None => (None, true),
+            Home::Own(dir) => (Some(dir), true),
+            Home::Foreign(dir) => (Some(dir), false),
+        };
+        let own = dir.map(|d| d.join("iglu"));
+        let cache_dir = config.cache_dir.clone().or_else(|| dir.map(|d| d.join("state").join("iglu")));
+        if may_write {
+            for path in [&own, &cache_dir].into_iter().flatten() {
+                std::fs::create_dir_all(path).map_err(|source| BuildError::Folder { path: path.clone(), source })?;
+            }
         }
-        folders.extend(config.path.iter().map(|path| Folder::new(path.display().to_string(), path.clone())));
-        let cache_dir = config.cache_dir.clone().or_else(|| data_dir.map(|d| d.join("state").join("iglu")));
-        if let Some(dir) = &cache_dir {
-            std::fs::create_dir_all(dir).map_err(|source| BuildError::Folder { path: dir.clone(), source })?;
-        }
+        let has_own = own.is_some();
+        let configured = config.path.iter().map(|path| Folder::new(path.display().to_string(), path.clone()));
+        let folders = own.into_iter().map(|dir| Folder::new(OWN.to_owned(), dir)).chain(configured).collect();
         let mut registries = config.http_registries();
         registries.sort_by_key(|r| r.priority);
+        let disk = DiskConfig { dir: cache_dir.as_deref(), may_write };
         let (timeout, ttl) = (config.timeout.to_duration(), config.cache_ttl.to_duration());
-        let http = registries
-            .into_iter()
-            .map(|r| HttpRegistry::new(r, timeout, ttl, cache_dir.as_deref(), metrics.http.clone()))
-            .collect();
+        let http =
+            registries.into_iter().map(|r| HttpRegistry::new(r, timeout, ttl, disk, metrics.http.clone())).collect();
         Ok(Resolver {
             folders,
-            has_own: data_dir.is_some(),
+            has_own,
+            may_put: has_own && may_write,
             http,
             cache: Cache::new(config.cache_size, metrics.clone()),
             flights: Flights::default(),

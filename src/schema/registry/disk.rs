@@ -11,18 +11,27 @@ use crate::schema::validator::MAX_SCHEMA_DEPTH;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// Where answers are kept, and whether new ones may be.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::schema) struct DiskConfig<'d> {
+    pub(in crate::schema) dir: Option<&'d Path>,
+    pub(in crate::schema) may_write: bool,
+}
+
 /// The kept answers of one registry.
 #[derive(Debug)]
 pub(super) struct DiskCache {
     dir: PathBuf,
+    may_write: bool,
 }
 
 impl DiskCache {
-    /// The cache of the registry with this name and address, under `dir`.
-    pub(super) fn new(dir: &Path, name: &str, uri: &str) -> Self {
+    /// The cache of the registry with this name and address.
+    pub(super) fn new(config: DiskConfig<'_>, name: &str, uri: &str) -> Option<Self> {
         let word: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).take(40).collect();
         let mark = crc32c::crc32c(format!("{name}\n{uri}").as_bytes());
-        DiskCache { dir: dir.join(format!("{word}-{mark:08x}")) }
+        let dir = config.dir?.join(format!("{word}-{mark:08x}"));
+        Some(DiskCache { dir, may_write: config.may_write })
     }
 
     fn path(&self, key: &SchemaKey) -> Option<PathBuf> {
@@ -40,7 +49,7 @@ impl DiskCache {
 
     /// Keeps a document. A disk that cannot take it costs the safety of a restart, not the answer.
     pub(super) fn put(&self, key: &SchemaKey, text: &str) {
-        let Some(path) = self.path(key) else { return };
+        let Some(path) = self.path(key).filter(|_| self.may_write) else { return };
         let written =
             RealFs.create_dir_all(parent(&path)).and_then(|()| replace_durably(&RealFs, &path, text.as_bytes()));
         if let Err(e) = written {
@@ -50,7 +59,7 @@ impl DiskCache {
 
     /// Forgets a document that its registry no longer has.
     pub(super) fn remove(&self, key: &SchemaKey) {
-        if let Some(path) = self.path(key) {
+        if let Some(path) = self.path(key).filter(|_| self.may_write) {
             // Nothing to remove is the usual case.
             let _ = std::fs::remove_file(path);
         }

@@ -4,7 +4,7 @@
 //! everything else is no answer. After no answer the registry is left alone for a growing pause: for one schema if it was a
 //! reply (a 500 may be about that schema only), altogether if there was no connection.
 
-use super::disk::DiskCache;
+use super::disk::{DiskCache, DiskConfig};
 use super::{Answer, MAX_DOCUMENT, is_safe};
 use crate::event::SchemaKey;
 use crate::event::json::parse;
@@ -16,7 +16,6 @@ use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 use std::io::Read;
-use std::path::Path;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -78,10 +77,10 @@ impl HttpRegistry {
         config: RegistryConfig,
         timeout: Duration,
         ttl: Duration,
-        cache_dir: Option<&Path>,
+        disk: DiskConfig<'_>,
         metrics: HttpMetrics,
     ) -> Self {
-        let disk = cache_dir.map(|dir| DiskCache::new(dir, &config.name, &config.uri));
+        let disk = DiskCache::new(disk, &config.name, &config.uri);
         HttpRegistry { config, timeout, ttl, client: OnceLock::new(), disk, pauses: Mutex::default(), metrics }
     }
 

@@ -9,6 +9,7 @@ mod folder;
 mod http;
 
 pub(super) use builtin::BuiltIn;
+pub(super) use disk::DiskConfig;
 pub(super) use folder::{Folder, Stamp};
 pub(super) use http::{HttpMetrics, HttpRegistry};
 

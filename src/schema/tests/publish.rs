@@ -135,3 +135,39 @@ fn the_linter_says_what_could_be_better() {
         assert!(findings.contains(part), "{text}\n{findings}\nlacks {part}");
     }
 }
+
+#[test]
+fn a_reader_sees_uploads_and_writes_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    let empty = build_reader(&Config::default(), data.path(), &Metrics::new()).unwrap();
+    assert!(matches!(fetched(&empty, &key(CART)), Lookup::Missing(_)));
+    assert_eq!(std::fs::read_dir(data.path()).unwrap().count(), 0);
+    resolver(&Config::default(), Some(data.path())).put(&key(CART), &schema_text(&key(CART), 7)).unwrap();
+    let reader = build_reader(&Config::default(), data.path(), &Metrics::new()).unwrap();
+    assert_eq!(maximum(&fetched(&reader, &key(CART))), Some(7));
+    assert!(matches!(reader.put(&key(CART), &schema_text(&key(CART), 7)), Err(PutProblem::NoStore)));
+}
+
+#[test]
+fn uploads_and_fetches_work_inside_an_async_runtime() {
+    let server = super::server::Server::start();
+    let registry = RegistryConfig {
+        name: "ours".to_owned(),
+        uri: server.address.clone(),
+        vendor_prefixes: vec!["com.acme".to_owned()],
+        priority: 0,
+        api_key: None,
+        required: true,
+    };
+    let data = tempfile::tempdir().unwrap();
+    let config = Config { registries: vec![registry], ..Config::default() };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let resolver = resolver(&config, Some(data.path()));
+        let task = tokio::task::spawn_blocking(move || {
+            let missing = matches!(fetched(&resolver, &key(CART)), Lookup::Missing(_));
+            (missing, resolver.put(&key(CART), &schema_text(&key(CART), 7)).unwrap().created)
+        });
+        assert_eq!(task.await.unwrap(), (true, true));
+    });
+}

@@ -1,6 +1,7 @@
 //! The fast answer: does the value pass? Stops at the first broken rule and allocates nothing.
 
-use super::node::{ArrayRules, Combined, Dependency, Items, Node, NodeId, ObjectRules, Rest, StringRules};
+use super::node::{ArrayRules, Combined, Dependency, Items, Node, NodeId, NumberRules, ObjectRules, Rest, StringRules};
+use super::number::Value;
 use crate::event::json::Json;
 
 /// Schemas that one value may be held against, all levels together. Only a schema that multiplies its own work (branches that
@@ -25,26 +26,23 @@ impl<'n> Check<'n> {
         }
         let Some(node) = self.nodes.get(id as usize) else { return true };
         self.budget = self.budget.saturating_sub(1);
-        if self.budget == 0 || !node.types.allow(value) {
-            return false;
-        }
-        if let Some(choices) = &node.choices
-            && !choices.holds(value)
-        {
+        if self.budget == 0 {
             return false;
         }
         let by_type = match value {
+            Json::Number(n) => {
+                let n = Value::of(n);
+                node.types.allow_number(n) && node.number.as_ref().is_none_or(|rules| number(rules, n))
+            }
+            other if !node.types.allow_other(other) => false,
             Json::String(s) => node.string.as_ref().is_none_or(|rules| string(rules, s)),
-            Json::Number(n) => node.number.as_ref().is_none_or(|rules| {
-                rules.minimum.as_ref().is_none_or(|b| b.allows_from(n))
-                    && rules.maximum.as_ref().is_none_or(|b| b.allows_to(n))
-                    && rules.multiple_of.as_ref().is_none_or(|s| s.divides(n))
-            }),
             Json::Array(items) => node.array.as_ref().is_none_or(|rules| self.array(rules, items)),
             Json::Object(_) => node.object.as_ref().is_none_or(|rules| self.object(rules, value)),
             Json::Null | Json::Bool(_) => true,
         };
-        by_type && node.combined.as_ref().is_none_or(|c| self.combined(c, value))
+        by_type
+            && node.choices.as_ref().is_none_or(|choices| choices.holds(value))
+            && node.combined.as_ref().is_none_or(|c| self.combined(c, value))
     }
 
     fn array(&mut self, rules: &ArrayRules, items: &[Json]) -> bool {
@@ -132,6 +130,12 @@ pub(super) fn length_fits(text: &str, min: u64, max: u64) -> bool {
     }
     let points = text.chars().count() as u64;
     points >= min && points <= max
+}
+
+fn number(rules: &NumberRules, n: Value) -> bool {
+    rules.minimum.as_ref().is_none_or(|b| b.allows_from(n))
+        && rules.maximum.as_ref().is_none_or(|b| b.allows_to(n))
+        && rules.multiple_of.as_ref().is_none_or(|s| s.divides(n))
 }
 
 fn string(rules: &StringRules, text: &str) -> bool {

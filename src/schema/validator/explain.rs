@@ -139,17 +139,18 @@ impl Explain<'_> {
     }
 
     fn number(&mut self, rules: &super::node::NumberRules, n: &str) {
+        let value = super::number::Value::of(n);
         let words =
             |b: &Bound, inclusive: &str, exclusive: &str| if b.exclusive { exclusive } else { inclusive }.to_owned();
-        if let Some(bound) = rules.minimum.as_ref().filter(|b| !b.allows_from(n)) {
+        if let Some(bound) = rules.minimum.as_ref().filter(|b| !b.allows_from(value)) {
             let word = words(bound, "at least", "more than");
             self.say("minimum", &[&bound.text], format_args!("is {}, must be {word} {}", clip(n, SHOWN), bound.text));
         }
-        if let Some(bound) = rules.maximum.as_ref().filter(|b| !b.allows_to(n)) {
+        if let Some(bound) = rules.maximum.as_ref().filter(|b| !b.allows_to(value)) {
             let word = words(bound, "at most", "less than");
             self.say("maximum", &[&bound.text], format_args!("is {}, must be {word} {}", clip(n, SHOWN), bound.text));
         }
-        if let Some(step) = rules.multiple_of.as_ref().filter(|s| !s.divides(n)) {
+        if let Some(step) = rules.multiple_of.as_ref().filter(|s| !s.divides(value)) {
             self.say(
                 "multipleOf",
                 &[&step.text],

@@ -6,7 +6,7 @@
 use super::equal::EnumSet;
 use super::format::Format;
 use super::names::NameTable;
-use super::number::{Bound, Step};
+use super::number::{Bound, Step, Value};
 use super::pattern::Pattern;
 use crate::event::json::Json;
 
@@ -44,28 +44,32 @@ impl Types {
         }
     }
 
-    /// The type of a value. The form of a number is looked at only when it matters.
+    /// Whether a value that is no number is of one of these types.
     #[inline]
-    pub(super) fn of(self, value: &Json) -> Types {
-        match value {
+    pub(super) fn allow_other(self, value: &Json) -> bool {
+        let kind = match value {
             Json::Null => Types::NULL,
             Json::Bool(_) => Types::BOOLEAN,
-            Json::Number(n) => {
-                if self.0 & Types::FRACTION.0 == 0 && !super::number::is_integer(n) {
-                    Types::FRACTION
-                } else {
-                    Types::INTEGER
-                }
-            }
+            Json::Number(_) => Types(0),
             Json::String(_) => Types::STRING,
             Json::Array(_) => Types::ARRAY,
             Json::Object(_) => Types::OBJECT,
-        }
+        };
+        self.0 & kind.0 != 0
     }
 
+    /// Whether a number is of one of these types. Its form is looked at only when it matters.
     #[inline]
+    pub(super) fn allow_number(self, n: Value) -> bool {
+        self.0 & Types::FRACTION.0 != 0 || (self.0 & Types::INTEGER.0 != 0 && n.is_integer())
+    }
+
+    /// Whether a value is of one of these types.
     pub(super) fn allow(self, value: &Json) -> bool {
-        self.0 & self.of(value).0 != 0
+        match value {
+            Json::Number(n) => self.allow_number(Value::of(n)),
+            other => self.allow_other(other),
+        }
     }
 
     /// `integer or null`.

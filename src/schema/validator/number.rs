@@ -8,14 +8,16 @@ use std::cmp::Ordering;
 /// Exponents beyond this count as this.
 const EXPONENT_LIMIT: i64 = 1 << 50;
 /// Most digits that a plain integer may have to take the short way.
-const SMALL_DIGITS: usize = 18;
+const SMALL_DIGITS: usize = 19;
+/// Most significant digits of a step width, so that products of two remainders fit.
+const STEP_DIGITS: usize = 18;
 
 /// Whether the text counts as an integer: the reference looks at the form, so `5.0` and `1e3` are none.
 pub(super) fn is_integer(text: &str) -> bool {
     !text.bytes().any(|b| matches!(b, b'.' | b'e' | b'E'))
 }
 
-/// The value of a plain integer of up to 18 digits.
+/// The value of a plain integer, if it fits.
 pub(super) fn small(text: &str) -> Option<i64> {
     let (negative, digits) = match text.as_bytes() {
         [b'-', rest @ ..] => (true, rest),
@@ -24,13 +26,15 @@ pub(super) fn small(text: &str) -> Option<i64> {
     if digits.is_empty() || digits.len() > SMALL_DIGITS {
         return None;
     }
-    let mut value = 0i64;
+    // Nineteen digits always fit in a u64.
+    let mut value = 0u64;
     for b in digits {
         if !b.is_ascii_digit() {
             return None;
         }
-        value = value * 10 + i64::from(b - b'0');
+        value = value * 10 + u64::from(b - b'0');
     }
+    let value = i64::try_from(value).ok()?;
     Some(if negative { -value } else { value })
 }
 
@@ -139,6 +143,24 @@ pub(super) fn hash<H: std::hash::Hasher>(text: &str, hasher: &mut H) {
     }
 }
 
+/// A number of the data, read once for all rules that look at it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Value<'a> {
+    pub(super) text: &'a str,
+    small: Option<i64>,
+}
+
+impl<'a> Value<'a> {
+    pub(super) fn of(text: &'a str) -> Self {
+        Value { text, small: small(text) }
+    }
+
+    /// See [`is_integer`].
+    pub(super) fn is_integer(self) -> bool {
+        self.small.is_some() || is_integer(self.text)
+    }
+}
+
 /// A bound as a schema states it.
 #[derive(Clone, Debug)]
 pub(super) struct Bound {
@@ -152,17 +174,15 @@ impl Bound {
         Bound { text: text.into(), small: small(text), exclusive }
     }
 
-    fn order_of(&self, value: &str) -> Ordering {
-        if let Some(bound) = self.small
-            && let Some(value) = small(value)
-        {
-            return value.cmp(&bound);
+    fn order_of(&self, value: Value) -> Ordering {
+        match (value.small, self.small) {
+            (Some(value), Some(bound)) => value.cmp(&bound),
+            _ => compare(value.text, &self.text),
         }
-        compare(value, &self.text)
     }
 
     /// Whether `value` is not below this minimum.
-    pub(super) fn allows_from(&self, value: &str) -> bool {
+    pub(super) fn allows_from(&self, value: Value) -> bool {
         match self.order_of(value) {
             Ordering::Less => false,
             Ordering::Equal => !self.exclusive,
@@ -171,7 +191,7 @@ impl Bound {
     }
 
     /// Whether `value` is not above this maximum.
-    pub(super) fn allows_to(&self, value: &str) -> bool {
+    pub(super) fn allows_to(&self, value: Value) -> bool {
         match self.order_of(value) {
             Ordering::Greater => false,
             Ordering::Equal => !self.exclusive,
@@ -194,7 +214,7 @@ impl Step {
         let parts = Parts::of(text);
         let zeros = parts.trailing_zeros();
         let keep = parts.len() - zeros;
-        if parts.is_zero() || keep > SMALL_DIGITS {
+        if parts.is_zero() || keep > STEP_DIGITS {
             return None;
         }
         let mantissa = parts.digits().take(keep).fold(0u64, |n, d| n * 10 + u64::from(d));
@@ -202,8 +222,8 @@ impl Step {
     }
 
     /// Whether `value` is a whole number of steps.
-    pub(super) fn divides(&self, value: &str) -> bool {
-        let parts = Parts::of(value);
+    pub(super) fn divides(&self, value: Value) -> bool {
+        let parts = Parts::of(value.text);
         if parts.is_zero() {
             return true;
         }
@@ -215,7 +235,7 @@ impl Step {
         }
         let m = u128::from(self.mantissa);
         let rest = parts.digits().take(keep).fold(0u128, |n, d| (n * 10 + u128::from(d)) % m);
-        (rest * power_of_ten(shift as u64, m)) % m == 0
+        (rest * power_of_ten(shift as u64, m)).is_multiple_of(m)
     }
 }
 
@@ -252,6 +272,10 @@ mod tests {
             "1",
             "9007199254740992",
             "9007199254740993",
+            "9223372036854775806",
+            "9223372036854775807",
+            "9223372036854775808",
+            "18446744073709551616",
             "123456789012345678901234567890.1",
             "1e400",
             "1e999999999999999999999",
@@ -282,7 +306,7 @@ mod tests {
             ("1e-999999999", "0.5", false),
             ("4.5", "1.5", true),
         ] {
-            assert_eq!(Step::new(step).unwrap().divides(value), yes, "{value} {step}");
+            assert_eq!(Step::new(step).unwrap().divides(Value::of(value)), yes, "{value} {step}");
         }
         assert!(Step::new("0.0").is_none());
         assert!(Step::new("1234567890123456789.5").is_none());
@@ -311,10 +335,10 @@ mod tests {
 
         #[test]
         fn multiples_agree_with_integer_arithmetic(a in -1_000_000i64..1_000_000, b in 1i64..5_000) {
-            let divides = Step::new(&b.to_string()).unwrap().divides(&a.to_string());
+            let divides = Step::new(&b.to_string()).unwrap().divides(Value::of(&a.to_string()));
             prop_assert_eq!(divides, a % b == 0);
             let tenth = |n: i64| format!("{}{}.{}", if n < 0 { "-" } else { "" }, n.abs() / 10, n.abs() % 10);
-            prop_assert_eq!(Step::new(&tenth(b)).unwrap().divides(&tenth(a)), a % b == 0);
+            prop_assert_eq!(Step::new(&tenth(b)).unwrap().divides(Value::of(&tenth(a))), a % b == 0);
         }
     }
 }

@@ -109,3 +109,71 @@ proptest! {
         }
     }
 }
+
+/// Documents that look like schemas and mostly are none.
+fn nonsense() -> impl Strategy<Value = Value> {
+    let words = [
+        "type",
+        "enum",
+        "properties",
+        "required",
+        "items",
+        "additionalItems",
+        "additionalProperties",
+        "patternProperties",
+        "dependencies",
+        "allOf",
+        "anyOf",
+        "oneOf",
+        "not",
+        "$ref",
+        "id",
+        "definitions",
+        "minimum",
+        "exclusiveMinimum",
+        "multipleOf",
+        "minLength",
+        "maxLength",
+        "pattern",
+        "format",
+        "uniqueItems",
+        "#",
+        "#/definitions/a",
+        "#/items/0",
+        "string",
+        "date-time",
+        "^a(b",
+        "1",
+        "a",
+    ];
+    let word = prop::sample::select(words.to_vec());
+    let leaf = prop_oneof![scalar(), word.clone().prop_map(Value::from)];
+    leaf.prop_recursive(5, 60, 5, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((word.clone(), inner), 0..5)
+                .prop_map(|m| Value::Object(m.into_iter().map(|(k, v)| (k.to_owned(), v)).collect())),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+    #[test]
+    fn no_document_and_no_data_break_the_validator(document in nonsense(), data in nonsense()) {
+        let (document, data) = (document.to_string(), data.to_string());
+        let (document, data) = (parse(&document, 100).unwrap(), parse(&data, 100).unwrap());
+        if let Ok(validator) = Validator::compile(&document) {
+            prop_assert_eq!(validator.is_valid(&data), validator.validate(&data).is_empty());
+        }
+        // Not even unchecked by the metaschema.
+        let _ = super::super::compile::compile(&document);
+    }
+
+    #[test]
+    fn no_pattern_breaks_the_translation(pattern in r"[\\()\[\]{}*+?|.^$&\-a-cpPQEkxu0-9<>=!:,äß ]{0,30}", text in "[a-c0-9 ä-]{0,10}") {
+        if let Ok(pattern) = super::super::pattern::Pattern::new(&pattern) {
+            let _ = pattern.is_found_in(&text);
+        }
+    }
+}
