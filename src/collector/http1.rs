@@ -215,8 +215,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Reads more of a request that has come in part.
     fn poll_read_own(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<End>>> {
-        let room = self.requests.wanted(&self.buf).clamp(READ_STEP, 4 * READ_STEP);
-        self.buf.reserve(room);
+        let wanted = self.requests.wanted(&self.buf);
+        if wanted > 0 && wanted < self.buf.capacity() {
+            // The end is near: doubling once more would be for nothing.
+            self.buf.reserve_exact(wanted);
+        } else {
+            self.buf.reserve(wanted.clamp(READ_STEP, 4 * READ_STEP));
+        }
         if !self.count_held() {
             self.refuse(cx, Reply::busy(), Refusal::Memory);
             return Poll::Ready(Ok(None));
@@ -273,9 +278,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             Progress::NeedBody => {
                 if !self.count_held() {
-                    worker.shared.metrics.refused(Refusal::Memory, 1);
-                    self.queue.push(Queued::last(Reply::busy()));
-                    self.answer(cx, None, hot);
+                    self.refuse_with(cx, Reply::busy(), Refusal::Memory, hot);
                 }
             }
             Progress::Http2 => return Some(End::Http2(std::mem::take(&mut self.buf))),
@@ -286,9 +289,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// A reply that ends the connection, for a request that did not become one.
     fn refuse(&mut self, cx: &mut Context<'_>, reply: Reply, refusal: Refusal) {
         let worker = self.worker.clone();
-        worker.shared.metrics.refused(refusal, 1);
+        self.refuse_with(cx, reply, refusal, &mut worker.hot());
+    }
+
+    fn refuse_with(&mut self, cx: &mut Context<'_>, reply: Reply, refusal: Refusal, hot: &mut Hot) {
+        self.worker.shared.metrics.refused(refusal, 1);
+        // Given back at once and not after the lingering: others may be waiting for just that.
+        self.buf = Vec::new();
+        self.requests.give_up();
+        self.held.clear();
         self.queue.push(Queued::last(reply));
-        self.answer(cx, None, &mut worker.hot());
+        self.answer(cx, None, hot);
     }
 
     fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<()> {

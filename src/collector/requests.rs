@@ -129,6 +129,12 @@ impl Requests {
         self.chunked.as_ref().map_or(0, |c| c.head.len() + c.body.capacity())
     }
 
+    /// Forgets the request under way.
+    pub fn give_up(&mut self) {
+        self.need = 0;
+        self.chunked = None;
+    }
+
     /// Whether the client waits for `100 Continue`; asked once.
     pub fn take_continue(&mut self) -> bool {
         std::mem::take(&mut self.wants_continue)

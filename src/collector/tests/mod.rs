@@ -1,1 +1,12 @@
-//! Tests of the collector.
+//! Tests of the collector: the core by the sections of its specification, and the server over real sockets.
+
+mod core;
+mod harness;
+mod http2;
+mod identity;
+mod record;
+mod server;
+mod sizes;
+mod socket;
+mod stopping;
+mod wire;
