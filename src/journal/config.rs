@@ -40,7 +40,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Config {
-            segment_bytes: ByteSize::mib(128),
+            segment_bytes: ByteSize::mib(256),
             segment_age: Span::from_secs(3600),
             queue_bytes: ByteSize::mib(64),
             queue_requests: 65_536,

@@ -114,14 +114,16 @@ pub(super) fn write(out: &mut Vec<u8>, seal: Seal, offset: u64, kind: u8, group_
     out.extend_from_slice(body);
 }
 
-/// Walks the frames of a group that is in memory and known to be whole.
+/// Walks the frames of a group that is in memory and known to be whole, from record `from` on.
 pub(super) struct Frames {
     bytes: Bytes,
+    at: usize,
+    from: u64,
 }
 
 impl Frames {
-    pub(super) fn new(bytes: Bytes) -> Self {
-        Frames { bytes }
+    pub(super) fn new(bytes: Bytes, from: u64) -> Self {
+        Frames { bytes, at: 0, from }
     }
 }
 
@@ -129,13 +131,14 @@ impl Iterator for Frames {
     type Item = (Header, Bytes);
 
     fn next(&mut self) -> Option<(Header, Bytes)> {
-        let header = Header::read(&self.bytes)?;
-        let end = HEADER.checked_add(header.len as usize)?;
-        if self.bytes.len() < end {
-            return None;
+        loop {
+            let header = Header::read(self.bytes.get(self.at..)?)?;
+            let body = self.at + HEADER;
+            let end = body.checked_add(header.len as usize).filter(|end| *end <= self.bytes.len())?;
+            self.at = end;
+            if header.offset >= self.from {
+                return Some((header, self.bytes.slice(body..end)));
+            }
         }
-        let mut frame = self.bytes.split_to(end);
-        let body = frame.split_off(HEADER);
-        Some((header, body))
     }
 }

@@ -10,7 +10,7 @@ use super::recover::{Found, find_segments, read_meta};
 use super::scan::{Torn, scan};
 use super::view::{SegmentView, View};
 use crate::event::Offset;
-use crate::platform::fs::Fs;
+use crate::platform::fs::{Access, Fs};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -100,6 +100,7 @@ fn summary(fs: &dyn Fs, dir: &Path, this: &Found, until: Option<Offset>) -> Resu
             return Ok((known, None));
         }
     }
-    let scan = scan(&this.path, &this.file, &this.header, this.size, until)?;
+    let file = fs.open(&this.path, Access::Read).map_err(OpenError::io("cannot open", &this.path))?;
+    let scan = scan(&this.path, &file, &this.header, this.size, until)?;
     Ok((scan.summary, scan.torn))
 }

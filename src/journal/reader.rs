@@ -117,10 +117,8 @@ impl Reader {
     fn gather_memory(&mut self, groups: Vec<Bytes>, max_bytes: u64) -> JournalBatch {
         self.at = None;
         let mut batch = Gathered::new(self.next, max_bytes);
-        for (header, body) in groups.into_iter().flat_map(Frames::new) {
-            if header.offset < self.next.0 {
-                continue;
-            }
+        let from = self.next.0;
+        for (header, body) in groups.into_iter().flat_map(|group| Frames::new(group, from)) {
             // The writer writes no other kind than those it was given as `RecordKind`.
             let Some(kind) = RecordKind::from_number(header.kind) else { continue };
             if !batch.take(kind, body) {

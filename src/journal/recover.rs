@@ -18,10 +18,9 @@ use super::segment::{self, BadHeader, HEADER};
 use super::stage::Open;
 use super::view::SegmentView;
 use crate::event::Offset;
-use crate::platform::fs::{Access, File, Fs, read_exact_at, read_file, replace_durably};
+use crate::platform::fs::{Access, Fs, read_exact_at, read_file, replace_durably};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use uuid::Uuid;
 
 /// Name of the file that holds the journal's id.
@@ -59,7 +58,6 @@ pub(super) struct Recovered {
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) path: PathBuf,
-    pub(super) file: Arc<dyn File>,
     pub(super) header: segment::Header,
     pub(super) size: u64,
 }
@@ -87,7 +85,7 @@ pub(super) fn recover(config: &Config, fs: &dyn Fs, dir: &Path) -> Result<Recove
     segments.reverse();
     let open = match found.into_iter().next_back() {
         Some(last) => {
-            let (open, mut view, index) = reopen(last, &mut report)?;
+            let (open, mut view, index) = reopen(fs, last, &mut report)?;
             // Its creation may have been cut short before its name was durable.
             fs.sync_dir(dir).map_err(OpenError::io("cannot sync", dir))?;
             view.index = Some(index);
@@ -115,13 +113,12 @@ pub(super) fn find_segments(
     let mut found = Vec::with_capacity(firsts.len());
     for (i, first) in firsts.iter().enumerate() {
         let path = segment::path(dir, *first);
-        let access = if report.is_some() { Access::Write } else { Access::Read };
-        let file = fs.open(&path, access).map_err(OpenError::io("cannot open", &path))?;
+        let file = fs.open(&path, Access::Read).map_err(OpenError::io("cannot open", &path))?;
         let size = file.size().map_err(OpenError::io("cannot read", &path))?;
         let mut head = vec![0; size.min(HEADER) as usize];
         read_exact_at(file.as_ref(), &mut head, 0).map_err(OpenError::io("cannot read", &path))?;
         match segment::Header::decode(&head) {
-            Ok(header) if header.first == *first => found.push(Found { path, file, header, size }),
+            Ok(header) if header.first == *first => found.push(Found { path, header, size }),
             Ok(header) => {
                 let what = format!("its header says that it begins with record {}", header.first);
                 return Err(Damage { path, position: 0, offset: *first, what }.into());
@@ -209,7 +206,8 @@ fn closed_summary(
         Some(summary) if !verify => return Ok(summary),
         _ => {}
     }
-    let scan = scan(&this.path, &this.file, &this.header, this.size, Some(next.previous_end))?;
+    let file = fs.open(&this.path, Access::Read).map_err(OpenError::io("cannot open", &this.path))?;
+    let scan = scan(&this.path, &file, &this.header, this.size, Some(next.previous_end))?;
     if scan.summary.end != next.previous_end {
         let what = format!("the file ends here, but the next segment says that it goes up to {}", next.previous_end);
         let (position, offset) = (scan.summary.bytes, scan.summary.end);
@@ -223,26 +221,27 @@ fn closed_summary(
 }
 
 /// Makes the last segment fit to be written: cuts a torn write off and makes sure that what is left is on the disk.
-fn reopen(last: Found, report: &mut Recovery) -> Result<(Open, SegmentView, index::Index), OpenError> {
-    let scan = scan(&last.path, &last.file, &last.header, last.size, None)?;
+fn reopen(fs: &dyn Fs, last: Found, report: &mut Recovery) -> Result<(Open, SegmentView, index::Index), OpenError> {
+    let file = fs.open(&last.path, Access::Write).map_err(OpenError::io("cannot open", &last.path))?;
+    let scan = scan(&last.path, &file, &last.header, last.size, None)?;
     let bytes = scan.summary.bytes;
     let settle = || -> io::Result<()> {
         if scan.torn.is_some() {
-            last.file.set_len(bytes)?;
+            file.set_len(bytes)?;
         }
         if bytes == HEADER {
-            last.file.write_all_at(&last.header.encode(), 0)?;
+            file.write_all_at(&last.header.encode(), 0)?;
         }
         let len = usize::try_from(bytes - scan.last_group).map_err(|_| io::ErrorKind::FileTooLarge)?;
         let mut group = vec![0; len];
-        read_exact_at(last.file.as_ref(), &mut group, scan.last_group)?;
-        last.file.write_all_at(&group, scan.last_group)?;
-        last.file.sync_all()
+        read_exact_at(file.as_ref(), &mut group, scan.last_group)?;
+        file.write_all_at(&group, scan.last_group)?;
+        file.sync_all()
     };
     settle().map_err(OpenError::io("cannot make the end durable of", &last.path))?;
     report.torn = scan.torn.map(|torn| (last.path.clone(), torn));
     let view = view_of(&last.header, &scan.summary);
-    Ok((Open { file: last.file, header: last.header, len: bytes }, view, scan.summary.index))
+    Ok((Open { file, header: last.header, len: bytes }, view, scan.summary.index))
 }
 
 fn view_of(header: &segment::Header, summary: &Summary) -> SegmentView {

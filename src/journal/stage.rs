@@ -174,10 +174,12 @@ impl Writer {
     fn try_commit(&mut self, group: &[Request], bytes: u64) -> io::Result<()> {
         let open = self.segment_for(bytes)?;
         let (file, at, seal) = (open.file.clone(), open.len, open.header.seal);
-        let mut buffer = Vec::with_capacity(bytes as usize);
+        let records = || group.iter().flat_map(|request| &request.records);
+        let mut buffer = Vec::with_capacity(records().map(|record| frame::HEADER + record.body.len()).sum());
         let mut next = self.end;
-        for record in group.iter().flat_map(|request| &request.records) {
-            let group_start = buffer.is_empty();
+        for record in records() {
+            // The flag says that all before it was synced; without syncs nothing may say so.
+            let group_start = buffer.is_empty() && self.config.fsync;
             frame::write(&mut buffer, seal, next.0, record.kind.number(), group_start, &record.body);
             next = next.next();
         }

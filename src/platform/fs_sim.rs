@@ -15,7 +15,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const SECTOR: usize = 512;
+mod disk;
+
+use disk::{Dir, DirOp, Inode, Op};
 
 /// The simulated file system. Clones are the same one.
 #[derive(Clone, Debug)]
@@ -45,33 +47,6 @@ struct Faults {
     read_only: bool,
     hold_syncs: bool,
     syncs_done: u64,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Dir {
-    seen: BTreeMap<String, usize>,
-    disk: BTreeMap<String, usize>,
-    dirty: Vec<DirOp>,
-}
-
-#[derive(Clone, Debug)]
-enum DirOp {
-    Add(String, usize),
-    Remove(String),
-    Rename(String, String, usize),
-}
-
-#[derive(Clone, Debug, Default)]
-struct Inode {
-    seen: Vec<u8>,
-    disk: Vec<u8>,
-    dirty: Vec<Op>,
-}
-
-#[derive(Clone, Debug)]
-enum Op {
-    Write(usize, Vec<u8>),
-    Length(usize),
 }
 
 fn other(text: &str) -> io::Error {
@@ -206,81 +181,6 @@ impl World {
 
 fn split(path: &Path) -> (PathBuf, String) {
     (parent(path).to_owned(), path.file_name().unwrap().to_string_lossy().into_owned())
-}
-
-impl Inode {
-    fn apply(bytes: &mut Vec<u8>, op: &Op) {
-        match op {
-            Op::Length(len) => bytes.resize(*len, 0),
-            Op::Write(at, data) => {
-                if bytes.len() < at + data.len() {
-                    bytes.resize(at + data.len(), 0);
-                }
-                bytes[*at..at + data.len()].copy_from_slice(data);
-            }
-        }
-    }
-
-    /// Brings an accidental part of what is dirty onto the disk.
-    fn write_back_some(disk: &mut Vec<u8>, dirty: &[Op], rng: &mut StdRng) {
-        for op in dirty {
-            match op {
-                Op::Write(at, data) if rng.random_bool(0.8) => {
-                    let mut from = *at;
-                    let end = at + data.len();
-                    while from < end {
-                        let to = ((from / SECTOR + 1) * SECTOR).min(end);
-                        if rng.random_bool(0.6) {
-                            Inode::apply(disk, &Op::Write(from, data[from - at..to - at].to_vec()));
-                        }
-                        from = to;
-                    }
-                }
-                Op::Length(_) if rng.random_bool(0.5) => Inode::apply(disk, op),
-                _ => {}
-            }
-        }
-    }
-
-    fn after_crash(&self, rng: &mut StdRng) -> Inode {
-        let mut disk = self.disk.clone();
-        Inode::write_back_some(&mut disk, &self.dirty, rng);
-        Inode { seen: disk.clone(), disk, dirty: Vec::new() }
-    }
-}
-
-impl Dir {
-    fn apply(entries: &mut BTreeMap<String, usize>, op: &DirOp) {
-        match op {
-            DirOp::Add(name, inode) => {
-                entries.insert(name.clone(), *inode);
-            }
-            DirOp::Remove(name) => {
-                entries.remove(name);
-            }
-            DirOp::Rename(from, to, inode) => {
-                if entries.get(from) == Some(inode) {
-                    entries.remove(from);
-                }
-                entries.insert(to.clone(), *inode);
-            }
-        }
-    }
-
-    fn change(&mut self, op: DirOp) {
-        Dir::apply(&mut self.seen, &op);
-        self.dirty.push(op);
-    }
-
-    fn after_crash(&self, rng: &mut StdRng) -> Dir {
-        let mut disk = self.disk.clone();
-        for op in &self.dirty {
-            if rng.random_bool(0.5) {
-                Dir::apply(&mut disk, op);
-            }
-        }
-        Dir { seen: disk.clone(), disk, dirty: Vec::new() }
-    }
 }
 
 impl Fs for SimFs {
