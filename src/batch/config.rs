@@ -101,7 +101,8 @@ impl LakeConfig {
             let what = format!("\"{}\" must begin with file:///, s3://, gs:// or az://", self.url);
             bad.push(("lake.url".to_owned(), what));
         }
-        if !self.endpoint.is_empty() && !self.endpoint.starts_with("http://") && !self.endpoint.starts_with("https://") {
+        if !self.endpoint.is_empty() && !self.endpoint.starts_with("http://") && !self.endpoint.starts_with("https://")
+        {
             bad.push(("lake.endpoint".to_owned(), "must begin with http:// or https://".to_owned()));
         }
         if self.endpoint.starts_with("http://") && !self.allow_http {

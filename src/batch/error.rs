@@ -144,7 +144,9 @@ pub enum LakeError {
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
     /// The warehouse stands elsewhere than where this micro-batch begins. Trying again cannot help.
-    #[error("the warehouse is complete up to offset {stored}, but the micro-batch is {id}: something else has written to it")]
+    #[error(
+        "the warehouse is complete up to offset {stored}, but the micro-batch is {id}: something else has written to it"
+    )]
     Gap {
         /// Its boundary.
         stored: Offset,

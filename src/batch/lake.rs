@@ -290,18 +290,14 @@ mod tests {
             fs::write(&from, &bytes).unwrap();
             let written = Written { rows: 1, bytes: size as u64, sha256: "s".into() };
             let file = LakeFile::new(Table::Events, id, 1_764_000_000_000, &written);
-            assert_eq!(
-                file.path,
-                "events/load_date=2025-11-24/00000000000000000003-00000000000000000012.parquet"
-            );
+            assert_eq!(file.path, "events/load_date=2025-11-24/00000000000000000003-00000000000000000012.parquet");
             lake.put_file(&from, &file).unwrap();
             assert_eq!(fs::read(dir.path().join("lake").join(&file.path)).unwrap(), bytes);
             let manifest = Manifest { from: 3, to: 12, load_ms: 5, files: vec![file] };
             lake.put_manifest(id, &manifest).unwrap();
-            let text = fs::read_to_string(
-                dir.path().join("lake/manifest/00000000000000000003-00000000000000000012.json"),
-            )
-            .unwrap();
+            let text =
+                fs::read_to_string(dir.path().join("lake/manifest/00000000000000000003-00000000000000000012.json"))
+                    .unwrap();
             assert_eq!(serde_json::from_str::<Manifest>(&text).unwrap(), manifest);
         }
     }

@@ -68,7 +68,9 @@ impl FileWriter {
             .set_offset_index_disabled(true);
         for field in schema.fields() {
             // Nearly every value differs: a dictionary is built only to be thrown away.
-            if field.metadata().contains_key(JSON_MARK) || ["event_id", "event_fingerprint"].contains(&field.name().as_str()) {
+            if field.metadata().contains_key(JSON_MARK)
+                || ["event_id", "event_fingerprint"].contains(&field.name().as_str())
+            {
                 properties = properties.set_column_dictionary_enabled(ColumnPath::from(field.name().as_str()), false);
             }
         }

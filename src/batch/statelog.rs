@@ -41,8 +41,8 @@ impl StateLog {
             let problem = format!("does not begin with \"{title}\": it belongs to another version of this program");
             return Err(StartError::State { path: path.to_owned(), problem });
         }
-        let (records, good) = read(&bytes, first.len())
-            .map_err(|problem| StartError::State { path: path.to_owned(), problem })?;
+        let (records, good) =
+            read(&bytes, first.len()).map_err(|problem| StartError::State { path: path.to_owned(), problem })?;
         let file = OpenOptions::new().append(true).open(path).map_err(|e| StartError::io(path, e))?;
         if good < bytes.len() {
             tracing::warn!(path = %path.display(), cut = bytes.len() - good, "cut off a torn record");
@@ -114,7 +114,11 @@ fn read<T: DeserializeOwned>(bytes: &[u8], mut at: usize) -> Result<(Vec<T>, usi
         match record(rest.get(..end).unwrap_or_default()) {
             Some(record) => records.push(record),
             None if at + end + 1 == bytes.len() => break,
-            None => return Err(format!("is damaged at byte {at}: restore it from a backup together with the warehouse file")),
+            None => {
+                return Err(format!(
+                    "is damaged at byte {at}: restore it from a backup together with the warehouse file"
+                ));
+            }
         }
         at += end + 1;
     }

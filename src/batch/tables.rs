@@ -85,7 +85,8 @@ fn source(parts: &[Arc<Rows>], at: usize, field: &Field) -> Source {
     if at == ATOMIC {
         return Source::Load;
     }
-    let array = |p: &Arc<Rows>| if at < ATOMIC { p.batch.columns().get(at).cloned() } else { p.column(field.name()).cloned() };
+    let array =
+        |p: &Arc<Rows>| if at < ATOMIC { p.batch.columns().get(at).cloned() } else { p.column(field.name()).cloned() };
     let arrays: Vec<Option<ArrayRef>> = parts.iter().map(array).collect();
     if arrays.iter().flatten().all(|a| a.null_count() == a.len()) {
         return Source::Empty;
@@ -99,7 +100,8 @@ fn sorted(parts: &[Arc<Rows>]) -> Vec<(usize, usize)> {
     let mut keys = Vec::with_capacity(parts.iter().map(|p| p.len()).sum());
     for (i, part) in parts.iter().enumerate() {
         let name = part.atomic(columns::EVENT_NAME).and_then(|a| a.as_string_opt::<i32>());
-        let time = part.atomic(columns::COLLECTOR_TSTAMP).and_then(|a| a.as_primitive_opt::<TimestampMicrosecondType>());
+        let time =
+            part.atomic(columns::COLLECTOR_TSTAMP).and_then(|a| a.as_primitive_opt::<TimestampMicrosecondType>());
         for row in 0..part.len() {
             let name = name.filter(|a| a.is_valid(row)).map_or("", |a| a.value(row));
             let time = time.filter(|a| a.is_valid(row)).map_or(i64::MIN, |a| a.value(row));

@@ -1,14 +1,25 @@
 //! Hand-made events for the tests of this box: web events of a plausible shape, made from their offset alone, so that the
 //! same offset always gives the same event.
 
+use super::config::WarehouseConfig;
+use super::error::{ReadError, StartError};
+use super::fields::Fields;
+use super::planner::Decision;
+use super::warehouse::{Load, Opened, Reader, SqlColumn, SqlRequest, SqlSink, SqlTail, duckdb};
+use super::work::{Batch, StageTools};
 use crate::event::columns::{self as c, COLUMNS, Kind};
 use crate::event::rows;
 use crate::event::{
     BadRowKind, Cause, Cell, Chunk, Event, EventAddr, Failure, Offset, OffsetRange, Outcome, Processed, SchemaKey,
     SelfDescribing, Tally,
 };
+use crate::platform::clock::Clock;
+use crate::view::View;
+use arrow::array::{ArrayRef, RecordBatch};
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Column of the context that every good event has.
 pub const WEB_PAGE: &str = "contexts_com_snowplowanalytics_snowplow_web_page_1";
@@ -46,7 +57,10 @@ pub fn event(n: u64) -> Event {
         (c::PAGE_URLQUERY, format!("utm_source=news&n={n}")),
         (c::REFR_URLHOST, "search.example.org".to_owned()),
         (c::MKT_SOURCE, "news".to_owned()),
-        (c::USERAGENT, format!("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/{}.0.0.0 Safari/537.36", 90 + n % 40)),
+        (
+            c::USERAGENT,
+            format!("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/{}.0.0.0 Safari/537.36", 90 + n % 40),
+        ),
         (c::BR_LANG, "en-GB".to_owned()),
         (c::OS_TIMEZONE, "Europe/London".to_owned()),
         (c::DOC_CHARSET, "UTF-8".to_owned()),
@@ -76,7 +90,8 @@ pub fn event(n: u64) -> Event {
     e.set(c::BR_COOKIES, Cell::Bool(true));
     let page = format!(r#"{{"id":"{:08x}-0000-4000-9000-000000000000"}}"#, n / 3);
     e.contexts.push(datum("iglu:com.snowplowanalytics.snowplow/web_page/jsonschema/1-0-0", page));
-    let user = format!(r#"{{"plan":"basic","seats":{},"tags":["a","b"],"address":{{"city":"Leeds","zip":null}}}}"#, n % 8);
+    let user =
+        format!(r#"{{"plan":"basic","seats":{},"tags":["a","b"],"address":{{"city":"Leeds","zip":null}}}}"#, n % 8);
     e.contexts.push(datum("iglu:com.acme/user/jsonschema/1-0-2", user));
     if n % 5 == 4 {
         let cart = format!(r#"{{"sku":"item-{}","quantity":{},"price":{}.50}}"#, n % 100, n % 3 + 1, n % 90);
@@ -149,4 +164,125 @@ pub fn chunk_of(batch_from: u64, range: Range<u64>, items: Vec<Processed>) -> Ar
         bytes: 1200 * (range.end - range.start),
         items,
     })
+}
+
+/// A data directory with an open warehouse.
+pub struct Rig {
+    pub dir: tempfile::TempDir,
+    pub views: Vec<Arc<View>>,
+    pub config: WarehouseConfig,
+    pub max_columns: usize,
+}
+
+impl Rig {
+    pub fn new() -> Self {
+        let views = crate::view::defaults().iter().map(|d| d.compile().unwrap()).collect();
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("staging")).unwrap();
+        let config = WarehouseConfig { fold_after: 4, ..WarehouseConfig::default() };
+        Rig { dir, views, config, max_columns: 100 }
+    }
+
+    pub fn open(&self) -> Opened {
+        self.try_open().unwrap()
+    }
+
+    pub fn try_open(&self) -> Result<Opened, StartError> {
+        let needs = duckdb::Needs {
+            data_dir: self.dir.path(),
+            staging: &self.staging(),
+            views: &self.views,
+            clock: Clock::fixed(EPOCH),
+            config_hash: "hash".into(),
+        };
+        duckdb::open(&self.config, needs)
+    }
+
+    pub fn staging(&self) -> PathBuf {
+        self.dir.path().join("staging")
+    }
+
+    /// Writes the files of a micro-batch of these chunks.
+    pub fn load(&self, chunks: &[Arc<Chunk>]) -> Load {
+        let mut fields = Fields::open(&self.dir.path().join("fields"), &[], self.max_columns).unwrap();
+        let clock = Clock::fixed(EPOCH);
+        let mut tools = StageTools {
+            folder: &self.staging(),
+            fields: &mut fields,
+            views: &self.views,
+            zstd_level: 1,
+            clock: &clock,
+        };
+        let from = chunks[0].range.from;
+        let mut open = Batch::new(from);
+        chunks.iter().for_each(|c| open.add(c.clone()).unwrap());
+        let id = OffsetRange::new(from, open.to());
+        let sealed = open.seal(Decision { id, load_ms: EPOCH + from.0 as i64 }, EPOCH).unwrap();
+        let proof = sealed.write(&mut tools).unwrap();
+        sealed.staged(proof).load().clone()
+    }
+
+    /// The micro-batch of one chunk of [`outcome`]s.
+    pub fn load_range(&self, range: Range<u64>) -> Load {
+        self.load(&[chunk(range.start, range, 0)])
+    }
+}
+
+/// Collects an answer.
+#[derive(Default)]
+pub struct Collected {
+    pub columns: Vec<SqlColumn>,
+    pub batches: Vec<RecordBatch>,
+}
+
+impl SqlSink for Collected {
+    fn columns(&mut self, columns: &[SqlColumn]) -> bool {
+        self.columns = columns.to_vec();
+        true
+    }
+    fn rows(&mut self, rows: RecordBatch) -> bool {
+        self.batches.push(rows);
+        true
+    }
+}
+
+impl Collected {
+    /// Every cell as text, NULL as an empty one.
+    pub fn cells(&self) -> Vec<Vec<String>> {
+        let mut out = Vec::new();
+        for batch in &self.batches {
+            for row in 0..batch.num_rows() {
+                let cell = |c: &ArrayRef| arrow::util::display::array_value_to_string(c, row).unwrap();
+                out.push(batch.columns().iter().map(cell).collect());
+            }
+        }
+        out
+    }
+}
+
+pub fn request(sql: &str) -> SqlRequest {
+    SqlRequest {
+        sql: sql.into(),
+        params: Vec::new(),
+        max_rows: 10_000,
+        max_bytes: 100 << 20,
+        timeout: Duration::from_secs(30),
+    }
+}
+
+/// The answer to a statement, committed rows and `tail` together.
+pub fn ask_with(reader: &Arc<dyn Reader>, sql: &str, tail: &SqlTail) -> Result<Vec<Vec<String>>, ReadError> {
+    let mut out = Collected::default();
+    reader.snapshot(Duration::from_secs(5))?.sql(&request(sql), tail, &mut out)?;
+    Ok(out.cells())
+}
+
+/// The answer of the committed rows.
+pub fn ask(reader: &Arc<dyn Reader>, sql: &str) -> Vec<Vec<String>> {
+    ask_with(reader, sql, &SqlTail::default()).unwrap_or_else(|e| panic!("{sql}: {e}"))
+}
+
+/// The one number of an answer.
+pub fn number(reader: &Arc<dyn Reader>, sql: &str) -> i64 {
+    ask(reader, sql)[0][0].parse().unwrap()
 }

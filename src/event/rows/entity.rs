@@ -2,7 +2,7 @@
 //!
 //! What a column holds differs from what arrived in two ways: explicit nulls are gone (a missing key and a null read the
 //! same in every warehouse), and an entity carries the version of its schema as `_schema_version`. Text that needs neither
-//! change is copied, not parsed.
+//! change is checked and copied; text that is no JSON becomes a JSON string.
 
 use crate::event::json::{self, Json};
 use crate::event::model::SelfDescribing;
@@ -144,28 +144,25 @@ impl<'a> Entities<'a> {
 }
 
 fn write_data(data: &str, out: &mut String) {
-    if !may_have_null(data) {
-        out.push_str(data);
-    } else if let Ok(value) = json::parse(data, MAX_DEPTH) {
-        if value != Json::Null {
-            without_nulls(value).write(out);
-        }
-    } else {
-        out.push_str(data);
+    if is_plain(data) {
+        return out.push_str(data);
+    }
+    match json::parse(data, MAX_DEPTH) {
+        Ok(Json::Null) => {}
+        Ok(value) => without_nulls(value).write(out),
+        Err(_) => json::write_string(data, out),
     }
 }
 
 fn write_entity(datum: &SelfDescribing, out: &mut String) {
-    let (m, r, a) = datum.schema.version();
-    let plain =
-        !may_have_null(&datum.data) && memchr::memmem::find(datum.data.as_bytes(), VERSION_KEY.as_bytes()).is_none();
-    let before = match plain.then(|| datum.data.strip_suffix('}')).flatten() {
+    let plain = is_plain(&datum.data) && memchr::memmem::find(datum.data.as_bytes(), VERSION_KEY.as_bytes()).is_none();
+    let has_members = match plain.then(|| datum.data.strip_suffix('}')).flatten() {
         Some(open) => {
             out.push_str(open);
             open.trim_end() != "{"
         }
         None => {
-            let Ok(value) = json::parse(&datum.data, MAX_DEPTH) else { return out.push_str(&datum.data) };
+            let Ok(value) = json::parse(&datum.data, MAX_DEPTH) else { return json::write_string(&datum.data, out) };
             let mut value = without_nulls(value);
             if !matches!(value, Json::Object(_)) {
                 return value.write(out);
@@ -176,13 +173,14 @@ fn write_entity(datum: &SelfDescribing, out: &mut String) {
             value.as_object().is_some_and(|members| !members.is_empty())
         }
     };
-    if before {
+    if has_members {
         out.push(',');
     }
+    let (m, r, a) = datum.schema.version();
+    let mut number = itoa::Buffer::new();
     out.push('"');
     out.push_str(VERSION_KEY);
     out.push_str("\":\"");
-    let mut number = itoa::Buffer::new();
     out.push_str(number.format(m));
     out.push('-');
     out.push_str(number.format(r));
@@ -203,8 +201,14 @@ fn write_envelope(datum: &SelfDescribing, out: &mut String) {
     out.push('}');
 }
 
-fn may_have_null(data: &str) -> bool {
-    memchr::memmem::find(data.as_bytes(), b"null").is_some()
+/// Whether the text can be taken as it is: JSON that every reader accepts, without an explicit null. One text that a reader
+/// of the Parquet file refuses (DuckDB: a lone surrogate) would make the whole file unreadable.
+fn is_plain(data: &str) -> bool {
+    let bytes = data.as_bytes();
+    let surrogate = |at: usize| bytes.get(at + 2).is_some_and(|b| b.eq_ignore_ascii_case(&b'd'));
+    memchr::memmem::find(bytes, b"null").is_none()
+        && !memchr::memmem::find_iter(bytes, b"\\u").any(surrogate)
+        && serde_json::from_str::<serde::de::IgnoredAny>(data).is_ok()
 }
 
 fn without_nulls(value: Json<'_>) -> Json<'_> {

@@ -99,6 +99,22 @@ fn self_describing_data_keep_their_text_but_for_nulls_and_version() {
 }
 
 #[test]
+fn what_a_strict_reader_refuses_is_made_acceptable() {
+    for (data, want) in [
+        (r#"{"a":"\ud800"}"#, "{\"a\":\"\u{fffd}\"}"),
+        (r#"{"a":"\u00e9"}"#, r#"{"a":"\u00e9"}"#),
+        ("nope", "\"nope\""),
+        ("{\"a\":\"\u{1}\"}", r#""{\"a\":\"\u0001\"}""#),
+        ("", "\"\""),
+    ] {
+        let mut e = page_view("a");
+        e.unstruct = Some(datum("iglu:v/a/jsonschema/1-0-0", data));
+        let rows = rows(&[&e], 9);
+        assert_eq!(one(&rows, "unstruct_event_v_a_1").as_deref(), Some(want));
+    }
+}
+
+#[test]
 fn columns_beyond_the_cap_go_to_the_overflow() {
     let mut e = page_view("a");
     e.unstruct = Some(datum("iglu:v/a/jsonschema/1-0-0", "{\"x\":null}"));

@@ -1,0 +1,228 @@
+//! One micro-batch, one transaction.
+//!
+//! Rows come from the Parquet files that the lake gets, so that lake and warehouse cannot differ. Everything that the
+//! micro-batch changes is in the transaction: new columns, rows, bad rows, view deltas, the boundary, the audit row. The
+//! boundary is moved by an UPDATE that must find it where the micro-batch begins.
+
+use super::instance::{Conn, Database, Park, name, quoted};
+use super::layout;
+use super::views;
+use crate::batch::error::CommitError;
+use crate::batch::fields::FieldId;
+use crate::batch::lake::Table;
+use crate::batch::tables::{BAD_SCHEMA, event_schema};
+use crate::batch::warehouse::{CommitOutcome, Load, LocalFile, Warehouse};
+use crate::event::rows::ATOMIC;
+use crate::event::{Boundary, Offset, columns};
+use crate::platform::clock::{Clock, Millis};
+use crate::platform::failpoint::fail_point;
+use crate::view::View;
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// The writer.
+pub(super) struct DuckWriter {
+    pub(super) database: Arc<Database>,
+    pub(super) clock: Clock,
+    pub(super) config_hash: String,
+    pub(super) views: Vec<Arc<View>>,
+    pub(super) fold_after: u32,
+    /// Columns that the tables are known to have.
+    pub(super) known: BTreeSet<String>,
+    pub(super) slot: Arc<Slot>,
+}
+
+/// The writing connection while it is not in use.
+#[derive(Default)]
+pub(super) struct Slot(Mutex<Option<Conn>>);
+
+impl Park for Slot {
+    fn drop_broken(&self) {
+        let mut con = self.0.lock();
+        if con.as_ref().is_some_and(|c| c.instance.is_broken()) {
+            *con = None;
+        }
+    }
+}
+
+impl DuckWriter {
+    /// Runs `work` in a transaction on the writing connection.
+    fn transaction<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self, &Conn) -> Result<T, CommitError>,
+    ) -> Result<T, CommitError> {
+        self.slot.drop_broken();
+        let parked = self.slot.0.lock().take();
+        let con = match parked {
+            Some(con) => con,
+            None => self.database.connect().map_err(CommitError::Failed)?,
+        };
+        let fail = |e: duckdb::Error| CommitError::Failed(self.database.failed(&con.instance, &e));
+        con.execute_batch("BEGIN").map_err(fail)?;
+        let done = work(self, &con).and_then(|value| {
+            fail_point("batch::in_transaction");
+            con.execute_batch("COMMIT").map_err(|e| failed(self, &con, e))?;
+            Ok(value)
+        });
+        if done.is_err() {
+            // After some errors there is no transaction any more; then this fails and changes nothing.
+            let _ = con.execute_batch("ROLLBACK");
+        }
+        *self.slot.0.lock() = Some(con);
+        self.slot.drop_broken();
+        done
+    }
+
+    fn load(&mut self, con: &Conn, load: &Load) -> Result<CommitOutcome, CommitError> {
+        let stored = boundary(con).map_err(|e| failed(self, con, e))?;
+        if stored.offset >= load.id.to {
+            return Ok(CommitOutcome { boundary: stored, was_new: false });
+        }
+        if stored.offset != load.id.from {
+            return Err(CommitError::Gap { stored: stored.offset, id: load.id });
+        }
+        let now = self.clock.now_ms();
+        let new = self.add_columns(con, load, now)?;
+        for file in &load.files {
+            con.execute_batch(&insert(file)).map_err(|e| failed(self, con, e))?;
+        }
+        for delta in &load.deltas {
+            views::append(con, load.id, delta).map_err(|e| failed(self, con, e))?;
+        }
+        let moved = con
+            .execute(
+                "UPDATE snowshed.boundary SET next_offset = ?, committed_at = epoch_ms(?) WHERE shard = 0 AND next_offset = ?",
+                duckdb::params![load.id.to.0, now, load.id.from.0],
+            )
+            .map_err(|e| failed(self, con, e))?;
+        if moved != 1 {
+            return Err(CommitError::Failed(format!("the boundary was moved in {moved} rows instead of one")));
+        }
+        con.execute_batch(&self.audit(load, now, &new)?).map_err(|e| failed(self, con, e))?;
+        Ok(CommitOutcome { boundary: Boundary { offset: load.id.to, time_ms: now }, was_new: true })
+    }
+
+    fn add_columns(&self, con: &Conn, load: &Load, now: Millis) -> Result<Vec<String>, CommitError> {
+        let mut new: Vec<&FieldId> =
+            load.files.iter().flat_map(|f| &f.columns).filter(|c| !self.known.contains(&c.name)).collect();
+        new.sort_by(|a, b| a.name.cmp(&b.name));
+        new.dedup_by(|a, b| a.name == b.name);
+        for field in &new {
+            let sql = format!(
+                "{} INSERT INTO snowshed.columns VALUES ({}, {}, {}, epoch_ms({now}))",
+                layout::add_column(&field.name),
+                quoted(&field.name),
+                field.id,
+                load.id.from,
+            );
+            con.execute_batch(&sql).map_err(|e| failed(self, con, e))?;
+        }
+        Ok(new.into_iter().map(|f| f.name.clone()).collect())
+    }
+
+    fn audit(&self, load: &Load, now: Millis, new: &[String]) -> Result<String, CommitError> {
+        let files: Vec<_> = load.files.iter().map(|f| &f.lake).collect();
+        let files = serde_json::to_string(&files).map_err(|e| CommitError::Failed(e.to_string()))?;
+        let rows = |table| load.files.iter().filter(|f| f.lake.table == table).map(|f| f.lake.rows).sum::<u64>();
+        let t = &load.tally;
+        let new: Vec<String> = new.iter().map(|n| quoted(n)).collect();
+        Ok(format!(
+            "INSERT INTO snowshed.batches VALUES (0, {from}, {to}, {load_at}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, \
+             {}, {}, {}, {}, {}, [{}], {}, {})",
+            t.payload_events,
+            t.enriched,
+            t.failed,
+            t.duplicates,
+            t.dropped,
+            rows(Table::Events),
+            rows(Table::Failed),
+            rows(Table::Bad),
+            load.unfit,
+            load.journal_bytes,
+            time(load.received_ms.0),
+            time(load.received_ms.1),
+            time(load.steps.sealed_ms),
+            time(load.steps.staged_ms),
+            time(load.steps.uploaded_ms),
+            time(now),
+            quoted(&files),
+            new.join(", "),
+            quoted(&self.config_hash),
+            quoted(env!("CARGO_PKG_VERSION")),
+            from = load.id.from,
+            to = load.id.to,
+            load_at = time(load.load_ms),
+        ))
+    }
+}
+
+impl Warehouse for DuckWriter {
+    fn commit(&mut self, load: &Load) -> Result<CommitOutcome, CommitError> {
+        let outcome = self.transaction(|writer, con| writer.load(con, load))?;
+        if outcome.was_new {
+            self.known.extend(load.files.iter().flat_map(|f| &f.columns).map(|c| c.name.clone()));
+        }
+        Ok(outcome)
+    }
+
+    fn maintain(&mut self) -> Result<bool, CommitError> {
+        for view in self.views.clone() {
+            let fold_after = self.fold_after;
+            let folded = self.transaction(|writer, con| {
+                views::fold(con, &view, fold_after).map_err(|e| match e {
+                    views::FoldError::Duck(e) => failed(writer, con, e),
+                    views::FoldError::View(e) => CommitError::Failed(e.to_string()),
+                })
+            })?;
+            if folded {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn failed(writer: &DuckWriter, con: &Conn, error: duckdb::Error) -> CommitError {
+    CommitError::Failed(writer.database.failed(&con.instance, &error))
+}
+
+/// The boundary that a connection sees.
+pub(super) fn boundary(con: &duckdb::Connection) -> duckdb::Result<Boundary> {
+    con.query_row(
+        "SELECT next_offset, coalesce(epoch_ms(committed_at), 0) FROM snowshed.boundary WHERE shard = 0",
+        [],
+        |row| Ok(Boundary { offset: Offset(row.get(0)?), time_ms: row.get(1)? }),
+    )
+}
+
+fn time(ms: Millis) -> String {
+    if ms == 0 { "NULL".to_owned() } else { format!("epoch_ms({ms})") }
+}
+
+fn insert(file: &LocalFile) -> String {
+    let strict = file.lake.table == Table::Events;
+    let (table, schema) = match file.lake.table {
+        Table::Events => ("atomic.events", None),
+        Table::Failed => ("atomic.events_failed", None),
+        Table::Bad => ("atomic.bad_rows", Some(BAD_SCHEMA.clone())),
+    };
+    let dynamic: Vec<(String, i32)> = file.columns.iter().map(|c| (c.name.clone(), c.id)).collect();
+    let schema = schema.unwrap_or_else(|| event_schema(&dynamic));
+    let required: Vec<&str> = layout::REQUIRED.iter().map(|&c| columns::COLUMNS[c].name).collect();
+    let mut names = Vec::new();
+    let mut values = Vec::new();
+    for (at, field) in schema.fields().iter().enumerate() {
+        let column = name(field.name());
+        values.push(match field.name().as_str() {
+            _ if at > ATOMIC => layout::variant_of(field.name()),
+            // Enrichment never leaves these out; if it ever did, one event must not stop all commits.
+            "collector_tstamp" if strict => format!("coalesce({column}, epoch_ms(0))"),
+            n if strict && required.contains(&n) => format!("coalesce({column}, '')"),
+            _ => column.clone(),
+        });
+        names.push(column);
+    }
+    let path = quoted(&file.path.to_string_lossy());
+    format!("INSERT INTO {table} ({}) SELECT {} FROM read_parquet({path})", names.join(", "), values.join(", "))
+}

@@ -1,0 +1,309 @@
+//! A micro-batch on its way: `Open` → `Sealed` → `Staged` → `Uploaded` → `Committed`.
+//!
+//! Each step consumes the state before it, so that no step can be left out or done twice by mistake. The steps that may fail
+//! and be tried again borrow the batch and give a proof; the proof makes the next state.
+
+use super::error::{CommitError, LakeError, StageError};
+use super::fields::{FieldId, Fields};
+use super::lake::{Lake, LakeFile, Manifest, Table, file_name};
+use super::parquet::Written;
+use super::planner::Decision;
+use super::tables;
+use super::warehouse::{CommitOutcome, Delta, Load, LocalFile, Steps, Warehouse};
+use crate::event::rows::{self, Rows};
+use crate::event::{BatchId, Chunk, Offset, Tally};
+use crate::platform::clock::{Clock, Millis};
+use crate::view::{Fold, View};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A micro-batch in state `S`.
+#[derive(Debug)]
+pub struct Batch<S>(S);
+
+/// It grows.
+#[derive(Debug)]
+pub struct Open {
+    from: Offset,
+    to: Offset,
+    chunks: Vec<Arc<Chunk>>,
+}
+
+/// Its range is decided and its rows are complete, in memory.
+#[derive(Debug)]
+pub struct Sealed {
+    decision: Decision,
+    chunks: Vec<Arc<Chunk>>,
+    sealed_ms: Millis,
+}
+
+/// Its files are on local disk; its rows are no longer in our memory.
+#[derive(Debug)]
+pub struct Staged(Load);
+
+/// Its files are in the lake.
+#[derive(Debug)]
+pub struct Uploaded(Load);
+
+/// The warehouse has it.
+#[derive(Debug)]
+pub struct Committed {
+    load: Load,
+    outcome: CommitOutcome,
+}
+
+/// What staging needs.
+pub struct StageTools<'a> {
+    /// Folder for the files.
+    pub folder: &'a Path,
+    /// The numbers of the columns.
+    pub fields: &'a mut Fields,
+    /// The views to fold.
+    pub views: &'a [Arc<View>],
+    /// zstd level.
+    pub zstd_level: i32,
+    /// The time.
+    pub clock: &'a Clock,
+}
+
+/// Proof that the files are on local disk.
+#[derive(Debug)]
+pub struct OnDisk(Load);
+
+/// Proof that the files are in the lake.
+#[derive(Debug)]
+pub struct InLake(Millis);
+
+impl Batch<Open> {
+    /// A micro-batch that begins at `from`.
+    pub fn new(from: Offset) -> Self {
+        Batch(Open { from, to: from, chunks: Vec::new() })
+    }
+
+    /// Where it stands.
+    pub fn to(&self) -> Offset {
+        self.0.to
+    }
+
+    /// Takes a chunk in.
+    ///
+    /// # Errors
+    /// [`StageError::NotCovered`] when it does not follow the chunk before it.
+    pub fn add(&mut self, chunk: Arc<Chunk>) -> Result<(), StageError> {
+        if chunk.batch_from != self.0.from || chunk.range.from != self.0.to {
+            let id = BatchId::new(chunk.batch_from, chunk.range.to);
+            return Err(StageError::NotCovered { id, at: self.0.to });
+        }
+        self.0.to = chunk.range.to;
+        self.0.chunks.push(chunk);
+        Ok(())
+    }
+
+    /// Closes it, as decided.
+    ///
+    /// # Errors
+    /// [`StageError::NotCovered`] when its chunks do not end where it was decided.
+    pub fn seal(self, decision: Decision, now: Millis) -> Result<Batch<Sealed>, StageError> {
+        if (self.0.from, self.0.to) != (decision.id.from, decision.id.to) {
+            return Err(StageError::NotCovered { id: decision.id, at: self.0.to });
+        }
+        Ok(Batch(Sealed { decision, chunks: self.0.chunks, sealed_ms: now }))
+    }
+}
+
+impl Batch<Sealed> {
+    /// Its range.
+    pub fn id(&self) -> BatchId {
+        self.0.decision.id
+    }
+
+    /// Rows of enriched events.
+    pub fn rows(&self) -> u64 {
+        self.0.chunks.iter().map(|c| c.rows.len() as u64).sum()
+    }
+
+    /// Writes its files and folds its views.
+    ///
+    /// # Errors
+    /// [`StageError`]; it may be tried again.
+    pub fn write(&self, tools: &mut StageTools<'_>) -> Result<OnDisk, StageError> {
+        let Sealed { decision, chunks, sealed_ms } = &self.0;
+        let deltas = fold(chunks, tools.views)?;
+        let (events, failed) = admitted(chunks, tools)?;
+        let mut load = Load {
+            id: decision.id,
+            load_ms: decision.load_ms,
+            tally: Tally::default(),
+            journal_bytes: chunks.iter().map(|c| c.bytes).sum(),
+            received_ms: received(chunks),
+            unfit: events.iter().chain(&failed).map(|r| r.unfit).sum(),
+            files: Vec::new(),
+            deltas,
+            steps: Steps { sealed_ms: *sealed_ms, ..Steps::default() },
+        };
+        chunks.iter().for_each(|c| load.tally.add(&c.tally));
+        for (table, parts) in [(Table::Events, &events), (Table::Failed, &failed)] {
+            if parts.iter().all(|p| p.is_empty()) {
+                continue;
+            }
+            let columns = numbers(parts, tools)?;
+            let ids: Vec<(String, i32)> = columns.iter().map(|c| (c.name.clone(), c.id)).collect();
+            let path = local_path(tools.folder, decision.id, table);
+            let written = tables::write_events(&path, parts, decision.load_ms, &ids, tools.zstd_level)?;
+            load.files.push(local_file(path, table, decision, &written, columns));
+        }
+        if load.tally.failed > 0 {
+            let path = local_path(tools.folder, decision.id, Table::Bad);
+            let written = tables::write_bad_rows(&path, chunks, decision.load_ms, tools.zstd_level)?;
+            load.files.push(local_file(path, Table::Bad, decision, &written, Vec::new()));
+        }
+        load.steps.staged_ms = tools.clock.now_ms();
+        Ok(OnDisk(load))
+    }
+
+    /// The next state; what the chunks hold in memory is given up.
+    pub fn staged(self, proof: OnDisk) -> Batch<Staged> {
+        Batch(Staged(proof.0))
+    }
+}
+
+impl Batch<Staged> {
+    /// What will be loaded.
+    pub fn load(&self) -> &Load {
+        &self.0.0
+    }
+
+    /// Puts its files into the lake, the manifest last.
+    ///
+    /// # Errors
+    /// [`LakeError`]; it may be tried again.
+    pub fn put(&self, lake: &Lake, clock: &Clock) -> Result<InLake, LakeError> {
+        let load = self.load();
+        for file in &load.files {
+            lake.put_file(&file.path, &file.lake)?;
+        }
+        let files = load.files.iter().map(|f| f.lake.clone()).collect();
+        let manifest = Manifest { from: load.id.from.0, to: load.id.to.0, load_ms: load.load_ms, files };
+        lake.put_manifest(load.id, &manifest)?;
+        Ok(InLake(clock.now_ms()))
+    }
+
+    /// The next state.
+    pub fn uploaded(mut self, proof: InLake) -> Batch<Uploaded> {
+        self.0.0.steps.uploaded_ms = proof.0;
+        Batch(Uploaded(self.0.0))
+    }
+}
+
+impl Batch<Uploaded> {
+    /// What will be loaded.
+    pub fn load(&self) -> &Load {
+        &self.0.0
+    }
+
+    /// Commits it.
+    ///
+    /// # Errors
+    /// [`CommitError`].
+    pub fn commit(&self, warehouse: &mut dyn Warehouse) -> Result<CommitOutcome, CommitError> {
+        warehouse.commit(self.load())
+    }
+
+    /// The last state.
+    pub fn committed(self, outcome: CommitOutcome) -> Batch<Committed> {
+        Batch(Committed { load: self.0.0, outcome })
+    }
+}
+
+impl Batch<Committed> {
+    /// What was loaded.
+    pub fn load(&self) -> &Load {
+        &self.0.load
+    }
+
+    /// What the commit came to.
+    pub fn outcome(&self) -> CommitOutcome {
+        self.0.outcome
+    }
+
+    /// Removes its local files. What cannot be removed is only noted: the folder is emptied at every start.
+    pub fn remove_files(self) {
+        for file in self.0.load.files {
+            if let Err(e) = std::fs::remove_file(&file.path) {
+                tracing::warn!(path = %file.path.display(), error = %e, "cannot remove a staged file");
+            }
+        }
+    }
+}
+
+/// What every view gains. The chunks are taken in the order in which the speed layer takes them, so that both cut groups
+/// beyond the view's bound at the same place.
+fn fold(chunks: &[Arc<Chunk>], views: &[Arc<View>]) -> Result<Vec<Delta>, StageError> {
+    let mut deltas = Vec::with_capacity(views.len());
+    for view in views {
+        let wrong =
+            |e: crate::view::ViewError| StageError::View { view: view.name().to_owned(), problem: e.to_string() };
+        let mut fold = Fold::new(view.clone());
+        for chunk in chunks {
+            fold.add(&chunk.rows).map_err(wrong)?;
+        }
+        deltas.push(Delta { view: view.clone(), groups: fold.to_record_batch().map_err(wrong)? });
+    }
+    Ok(deltas)
+}
+
+type Parts = Vec<Arc<Rows>>;
+
+/// The rows of the chunks, with columns that the tables may not have moved to the overflow columns.
+fn admitted(chunks: &[Arc<Chunk>], tools: &mut StageTools<'_>) -> Result<(Parts, Parts), StageError> {
+    let mut refused: BTreeSet<&str> = BTreeSet::new();
+    let names = |c: &'_ Arc<Chunk>| -> Vec<String> {
+        [&c.rows, &c.failed_rows].into_iter().flat_map(|r| r.dynamic().map(|d| d.0.to_owned())).collect()
+    };
+    let all: Vec<Vec<String>> = chunks.iter().map(names).collect();
+    for name in all.iter().flatten() {
+        if number(tools.fields, name, tools.folder)?.is_none() {
+            refused.insert(name);
+        }
+    }
+    let mut parts = (Vec::with_capacity(chunks.len()), Vec::with_capacity(chunks.len()));
+    for (chunk, names) in chunks.iter().zip(&all) {
+        if names.iter().any(|name| refused.contains(name.as_str())) {
+            let (events, failed) = rows::build_admitted(&chunk.items, |name| !refused.contains(name));
+            parts.0.push(Arc::new(events));
+            parts.1.push(Arc::new(failed));
+        } else {
+            parts.0.push(chunk.rows.clone());
+            parts.1.push(chunk.failed_rows.clone());
+        }
+    }
+    Ok(parts)
+}
+
+fn numbers(parts: &[Arc<Rows>], tools: &mut StageTools<'_>) -> Result<Vec<FieldId>, StageError> {
+    let mut columns = Vec::new();
+    for name in tables::dynamic_names(parts) {
+        if let Some(id) = number(tools.fields, name, tools.folder)? {
+            columns.push(FieldId { name: name.to_owned(), id });
+        }
+    }
+    Ok(columns)
+}
+
+fn number(fields: &mut Fields, name: &str, folder: &Path) -> Result<Option<i32>, StageError> {
+    fields.number(name).map_err(|e| StageError::file(folder, e))
+}
+
+fn received(chunks: &[Arc<Chunk>]) -> (Millis, Millis) {
+    let times = || chunks.iter().map(|c| c.received_ms).filter(|r| *r != (0, 0));
+    (times().map(|r| r.0).min().unwrap_or(0), times().map(|r| r.1).max().unwrap_or(0))
+}
+
+fn local_path(folder: &Path, id: BatchId, table: Table) -> PathBuf {
+    folder.join(file_name(id, &format!("{}.parquet", table.folder())))
+}
+
+fn local_file(path: PathBuf, table: Table, decision: &Decision, written: &Written, columns: Vec<FieldId>) -> LocalFile {
+    LocalFile { path, lake: LakeFile::new(table, decision.id, decision.load_ms, written), columns }
+}
