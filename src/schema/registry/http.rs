@@ -23,8 +23,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const MOST_PAUSE: Duration = Duration::from_secs(60);
 /// Schemas whose pauses are remembered; beyond it the table starts afresh.
 const MAX_PAUSES: usize = 10_000;
-/// How often a registry that the pipeline does not wait for is asked before it counts as silent.
+/// How often a registry that the pipeline does not wait for is asked before it counts as silent, and after which time no
+/// further try begins.
 const TRIES_OF_OPTIONAL: usize = 3;
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Metrics of all HTTP registries together.
 #[derive(Clone, Debug)]
@@ -127,8 +129,12 @@ impl HttpRegistry {
         let tries = if self.config.required { 1 } else { TRIES_OF_OPTIONAL };
         let mut backoff = Backoff::new(FIRST_PAUSE / 2, MOST_PAUSE);
         let mut last = None;
+        let begin = Instant::now();
         for attempt in 0..tries {
             if attempt > 0 {
+                if begin.elapsed() > PATIENCE {
+                    break;
+                }
                 std::thread::sleep(backoff.pause());
             }
             match self.request(key) {

@@ -178,6 +178,21 @@ fn a_slow_registry_times_out() {
 }
 
 #[test]
+fn a_dead_optional_registry_does_not_stop_the_flow() {
+    let server = Server::start();
+    server.state.lock().delay = Duration::from_secs(30);
+    let dead = RegistryConfig { required: false, ..registry("dead", &server) };
+    let config = Config { timeout: Span::from_secs(2), ..config(vec![dead]) };
+    let resolver = resolver(&config, None);
+    let begin = Instant::now();
+    for n in 0..200 {
+        let key = key(&format!("com.acme/n{n}/jsonschema/1-0-0"));
+        assert!(matches!(fetched(&resolver, &key), Lookup::Missing(_)));
+    }
+    assert!(begin.elapsed() < Duration::from_secs(8), "{:?}", begin.elapsed());
+}
+
+#[test]
 fn one_request_serves_many_threads() {
     let server = Server::start();
     server.state.lock().delay = Duration::from_millis(200);

@@ -11,6 +11,9 @@ use std::fmt::Write;
 const MAX_REPORTS: usize = 100;
 /// Characters of a value that a message shows.
 const SHOWN: usize = 60;
+/// Characters of a property name that a path shows, and of a target: a hostile name must not be repeated a hundred times.
+const SHOWN_KEY: usize = 128;
+const SHOWN_TARGET: usize = 1000;
 
 /// One explanation in progress.
 pub(super) struct Explain<'n> {
@@ -51,7 +54,7 @@ impl Explain<'_> {
             message: format!("{}: {what}", self.path),
             path: self.path.clone(),
             keyword: keyword.to_owned(),
-            targets: targets.iter().map(|t| (*t).to_owned()).collect(),
+            targets: targets.iter().map(|t| clip(t, SHOWN_TARGET)).collect(),
         });
     }
 
@@ -179,7 +182,7 @@ impl Explain<'_> {
     fn at_key(&mut self, key: &str, id: NodeId, item: &Json) {
         let length = self.path.len();
         self.path.push('.');
-        self.path.push_str(key);
+        self.path.push_str(&clip(key, SHOWN_KEY));
         self.walk(id, item);
         self.path.truncate(length);
     }

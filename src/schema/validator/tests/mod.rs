@@ -245,6 +245,10 @@ fn reports_are_bounded() {
     let reports = compile(r#"{"items":{"type":"integer"}}"#).validate(&json(&data));
     assert_eq!(reports.len(), 101);
     assert_eq!(reports[100].targets, ["9900"]);
+    let name = "k".repeat(100_000);
+    let data = format!("{{\"{name}\":[{}]}}", vec!["\"x\""; 1000].join(","));
+    let reports = compile(r#"{"additionalProperties":{"items":{"type":"integer"}}}"#).validate(&json(&data));
+    assert!(reports.iter().all(|r| r.path.len() < 200 && r.message.len() < 400));
 }
 
 #[test]
