@@ -22,7 +22,7 @@ export class Site {
       const path = (request.url ?? "/").split("?")[0] ?? "/";
       const script = scripts.get(path);
       response.setHeader("content-type", script ? "text/javascript" : "text/html; charset=utf-8");
-      response.end(script ?? (path === "/away" ? "<title>Away</title>" : `<!doctype html><title>Straße</title><script src="${path}.js"></script>`));
+      response.end(script ?? site.pages.get(path) ?? `<!doctype html><title>Straße</title><script src="${path}.js"></script>`);
     });
     await new Promise((done) => site.server?.listen(0, "127.0.0.1", () => done(null)));
     const { port } = /** @type {import("node:net").AddressInfo} */ (site.server.address());
@@ -31,6 +31,8 @@ export class Site {
   }
 
   origin = "";
+  /** @type {Map<string, string>} further pages */
+  pages = new Map([["/away", "<!doctype html><title>Away</title>"]]);
   /** @type {import("node:http").Server | null} */
   server = null;
 
