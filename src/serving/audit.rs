@@ -142,8 +142,7 @@ fn received(raw: &RawRecord) -> Option<i64> {
 /// Addresses of failed events that carry this id; the dedupe index does not know failed ones.
 fn failed_with(api: &Shared, seam: &mut Seam, memory: &Memory, id: &str) -> ApiResult<Vec<EventAddr>> {
     let failures = memory.tail.iter().flat_map(|t| &t.failures);
-    let mut found: Vec<EventAddr> =
-        failures.filter(|f| f.failure.bad_row.contains(id)).map(|f| f.addr).collect();
+    let mut found: Vec<EventAddr> = failures.filter(|f| f.failure.bad_row.contains(id)).map(|f| f.addr).collect();
     let sql = format!(
         "SELECT journal_offset, event_index FROM atomic.bad_rows WHERE contains(bad_row::VARCHAR, ?) \
          ORDER BY journal_offset DESC LIMIT {MAX_ADDRESSES}"
@@ -210,4 +209,3 @@ impl SqlSink for Filled {
         true
     }
 }
-

@@ -18,6 +18,13 @@ use serde::Serialize;
 use std::io;
 use std::sync::Arc;
 
+/// Finds the addresses of an event id.
+pub type FindEvent = Box<dyn Fn(&str) -> io::Result<Vec<EventAddr>> + Send + Sync>;
+/// Enriches a journal record again.
+pub type EnrichAgain = Box<dyn Fn(Offset, &RawRecord) -> Result<Vec<Processed>, String> + Send + Sync>;
+/// Sends demo traffic.
+pub type SendDemo = Arc<dyn Fn(Demo) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
 /// Everything that the private port stands on.
 pub struct Deps {
     /// The half in memory.
@@ -29,10 +36,10 @@ pub struct Deps {
     /// Facts of the journal.
     pub journal: JournalDoor,
     /// Where events with an id stand, as far as the dedupe window reaches; newest first.
-    pub find: Box<dyn Fn(&str) -> io::Result<Vec<EventAddr>> + Send + Sync>,
+    pub find: FindEvent,
     /// What became of the events of one journal record, worked out again for an audit: with today's schemas, duplicates
     /// marked as far as the dedupe window reaches. An error says which registry does not answer.
-    pub enrich: Box<dyn Fn(Offset, &RawRecord) -> Result<Vec<Processed>, String> + Send + Sync>,
+    pub enrich: EnrichAgain,
     /// The schema registry.
     pub registry: Arc<Resolver>,
     /// All links between stages, in flow order.
@@ -46,7 +53,7 @@ pub struct Deps {
     /// What the dashboard is told.
     pub ui: Ui,
     /// Sends demo traffic through the public port; resolves when what was asked for is accepted or, for a duration, begun.
-    pub demo: Arc<dyn Fn(Demo) -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
+    pub demo: SendDemo,
     /// The time.
     pub clock: Clock,
     /// The registry of metrics.

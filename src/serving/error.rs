@@ -121,11 +121,6 @@ impl ApiError {
     pub fn code(&self) -> &'static str {
         self.code
     }
-
-    /// The HTTP status.
-    pub fn status(&self) -> StatusCode {
-        self.status
-    }
 }
 
 impl IntoResponse for ApiError {

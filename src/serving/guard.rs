@@ -192,6 +192,7 @@ mod tests {
     use super::super::token::Token;
     use super::*;
     use axum::http::HeaderValue;
+    use axum::response::IntoResponse;
 
     fn guard(tokens: &[Token], loopback: bool, allow_anonymous: bool) -> Guard {
         Guard {
@@ -209,7 +210,7 @@ mod tests {
             map.insert(*name, HeaderValue::from_str(value).unwrap());
         }
         let uri = Uri::from_static("/v1/status");
-        g.check(access, &method, &uri, &map, 0).map_or_else(|e| e.status().as_u16(), |()| 200)
+        g.check(access, &method, &uri, &map, 0).map_or_else(|e| e.into_response().status().as_u16(), |()| 200)
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl Seam {
     /// 400 for a wrong statement, 403 for a forbidden one, 503 and 504.
     pub fn sql(&mut self, request: &SqlRequest, memory: &Memory, sink: &mut dyn SqlSink) -> ApiResult<SqlDone> {
         let tail = match &memory.tail {
-            Some(tail) => sql_tail(tail),
+            Some(tail) => sql_tail(tail)?,
             None => SqlTail::default(),
         };
         Ok(self.snapshot.sql(request, &tail, sink)?)
@@ -112,8 +112,14 @@ pub fn memory(lease: &Lease, above: Offset, questions: &[&Planned], rows: bool) 
 }
 
 /// The rows in memory as SQL takes them.
-fn sql_tail(tail: &Tail) -> SqlTail {
-    SqlTail { events: tail.rows.clone(), failed: tail.failed_rows.clone() }
+fn sql_tail(tail: &Tail) -> ApiResult<SqlTail> {
+    if !tail.files.is_empty() {
+        // An answer without them would be short by exactly these.
+        let n = tail.files.len();
+        return Err(ApiError::unavailable(format!("the rows of {n} micro-batches wait in files for the warehouse"))
+            .hint("ask a view, or ask again when the warehouse has caught up: GET /v1/status shows how far it is"));
+    }
+    Ok(SqlTail { events: tail.rows.clone(), failed: tail.failed_rows.clone() })
 }
 
 /// The whole count: committed and in memory.

@@ -6,6 +6,7 @@ use super::reply;
 use crate::event::Tally;
 use crate::telemetry::Metrics;
 use axum::extract::State;
+use axum::http::Method;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -19,6 +20,12 @@ struct Named {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabel {
+    method: String,
+    path: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Code {
     code: String,
 }
@@ -26,6 +33,7 @@ struct Code {
 /// Metrics of this box, and those that it shows for the pipeline as a whole.
 #[derive(Debug)]
 pub struct ServingMetrics {
+    requests: Family<RouteLabel, Counter>,
     refused: Family<Code, Counter>,
     sql: Counter,
     events: Family<Named, Gauge>,
@@ -45,6 +53,7 @@ impl ServingMetrics {
     pub fn register(metrics: &Metrics) -> Self {
         let gauge = |name: &str, help: &str| metrics.gauge(name, help);
         ServingMetrics {
+            requests: metrics.register("serving_requests", "Requests to the private port, by route", Family::default()),
             refused: metrics.register(
                 "serving_refused",
                 "Requests refused by the private port, by error code",
@@ -66,6 +75,12 @@ impl ServingMetrics {
             bound: metrics.register("link_bound", "Most messages that a link holds", Family::default()),
             streams: gauge("serving_streams", "Open live streams"),
         }
+    }
+
+    /// The counter of a route.
+    pub fn route(&self, method: &Method, path: &str) -> Counter {
+        let label = RouteLabel { method: method.to_string(), path: path.to_owned() };
+        self.requests.get_or_create(&label).clone()
     }
 
     /// Counts a refused request.

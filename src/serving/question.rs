@@ -78,8 +78,10 @@ impl Question {
             Some(text) => params::time(name, text, now, &zone),
             None => Ok(absent),
         };
+        // Before 1970 zones have offsets of odd minutes and seconds, which no stored bucket divides into.
+        let first = if zone == jiff::tz::TimeZone::UTC { FIRST_MS } else { 0 };
         Ok(ViewQuery {
-            from_ms: time("from", &self.from, FIRST_MS)?,
+            from_ms: time("from", &self.from, first)?,
             to_ms: time("to", &self.to, LAST_MS)?,
             grain: self.grain.as_deref().map(Grain::parse).transpose()?,
             by: self.by.clone(),

@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post, put};
+use prometheus_client::metrics::counter::Counter;
 
 /// One route.
 pub(super) struct Route {
@@ -55,13 +56,19 @@ pub(super) fn table() -> Vec<Route> {
 /// The router.
 pub(super) fn router(api: Shared) -> Router {
     let mut router = Router::new();
-    for Route { path, access, handler, .. } in table() {
-        router = router.route(path, handler.route_layer(from_fn_with_state((api.clone(), access), check)));
+    for Route { method, path, access, handler } in table() {
+        let count = api.metrics.route(&method, path);
+        router = router.route(path, handler.route_layer(from_fn_with_state((api.clone(), access, count), check)));
     }
     router.fallback(unknown).method_not_allowed_fallback(wrong_method).layer(from_fn(headers)).with_state(api)
 }
 
-async fn check(State((api, access)): State<(Shared, Access)>, request: Request, next: Next) -> Response {
+async fn check(
+    State((api, access, count)): State<(Shared, Access, Counter)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    count.inc();
     let now = api.deps.clock.now_ms();
     match api.guard.check(access, request.method(), request.uri(), request.headers(), now) {
         Ok(()) => next.run(request).await,

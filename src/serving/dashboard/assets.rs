@@ -84,11 +84,6 @@ impl Assets {
         response.headers_mut().insert(header::CACHE_CONTROL, forever);
         Some(response)
     }
-
-    /// Bytes of everything as sent compressed.
-    pub fn compressed_size(&self) -> usize {
-        self.files.values().map(|f| f.gzip.len()).sum::<usize>() + self.index.gzip.len()
-    }
 }
 
 impl File {
@@ -187,6 +182,14 @@ mod tests {
         let page = String::from_utf8(a.index.plain.to_vec()).unwrap();
         assert!(page.contains(&format!("src=\"assets/{}/app.js\"", a.version)), "{page}");
         assert!(page.contains("modulepreload") && page.contains("href=\"#/live\""), "{page}");
+    }
+
+    #[test]
+    fn the_page_stays_inside_its_budget() {
+        let page = Assets::embedded();
+        let sent: usize = page.files.values().chain([&page.index]).map(|f| f.gzip.len()).sum();
+        assert!(sent > 1000 && sent <= 150 * 1024, "{sent} bytes compressed");
+        assert!(page.files.len() < 60, "{} requests", page.files.len());
     }
 
     #[test]

@@ -130,8 +130,13 @@ fn validation(out: &mut Explained, cause: &Cause, schema: Option<&SchemaKey>, me
     }
     let report = first("dataReports").unwrap_or(Json::Null);
     let text = |field: &str| report.get(field).and_then(Json::as_str).unwrap_or("");
-    let (path, keyword) = (text("path"), text("keyword"));
-    let keyword = if keyword.is_empty() { cause.keyword.as_deref().unwrap_or("") } else { keyword };
+    // A row of a newer program may be shaped otherwise; the cause was read when it was made.
+    let or = |read: &'_ str, known: &Option<String>| match read.is_empty() {
+        true => known.clone().unwrap_or_default(),
+        false => read.to_owned(),
+    };
+    let (path, keyword) = (or(text("path"), &cause.path), or(text("keyword"), &cause.keyword));
+    let (path, keyword) = (path.as_str(), keyword.as_str());
     let targets = report.get("targets").and_then(Json::as_array).unwrap_or(&[]);
     let target = targets.first().map(|t| t.as_str().map_or_else(|| t.to_text(), str::to_owned)).unwrap_or_default();
     let found = schema.and_then(|key| datum(data, key)).and_then(|d| pick(&d, path));

@@ -210,7 +210,7 @@ fn answer(api: &Shared, ask: &Ask, found: Found) -> Value {
 fn listed(mut group: Group, examples: usize, advice: &dyn Advice) -> Listed {
     let bad_row = group.examples.first().map_or("", |e| e.bad_row.as_str());
     let words = explain(&group.cause, bad_row, advice);
-    group.apps.sort_by(|a, b| b.1.cmp(&a.1));
+    group.apps.sort_by_key(|app| std::cmp::Reverse(app.1));
     group.apps.truncate(MAX_APPS);
     let example = |e: &Example| {
         json!({

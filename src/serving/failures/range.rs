@@ -98,7 +98,13 @@ fn number(row: &Map<String, Value>, name: &str) -> Option<u64> {
 
 fn key_of(row: &Map<String, Value>) -> Key {
     let text = |name| text(row, name);
-    (text("kind").unwrap_or_default(), text("failure").unwrap_or_default(), text("schema"), text("path"), text("keyword"))
+    (
+        text("kind").unwrap_or_default(),
+        text("failure").unwrap_or_default(),
+        text("schema"),
+        text("path"),
+        text("keyword"),
+    )
 }
 
 fn committed(row: &Map<String, Value>, ask: &Ask) -> Option<(Key, Group)> {
@@ -182,12 +188,8 @@ fn add(groups: &mut HashMap<Key, Group>, failed: &Arc<FailedEvent>, ask: &Ask) {
         None if group.apps.len() < 2 * super::MAX_APPS => group.apps.push((failure.app_id.clone(), 1)),
         None => {}
     }
-    let example = Example {
-        addr: failed.addr,
-        app_id: failure.app_id.clone(),
-        time: Some(at),
-        bad_row: failure.bad_row.clone(),
-    };
+    let example =
+        Example { addr: failed.addr, app_id: failure.app_id.clone(), time: Some(at), bad_row: failure.bad_row.clone() };
     group.examples.insert(0, example);
     group.examples.truncate(ask.examples.max(1));
 }

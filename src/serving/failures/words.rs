@@ -89,6 +89,7 @@ pub(super) fn distance(a: &str, b: &str, most: usize) -> usize {
         return most + 1;
     }
     let mut row: Vec<usize> = (0..=b.len()).collect();
+    // The row has one cell more than `b`, so every index below is one of its cells.
     for (i, x) in a.iter().enumerate() {
         let mut diagonal = i;
         row[0] = i + 1;

@@ -5,6 +5,7 @@
 //! belongs to its boundary, so that a tick in between touches memory only and still adds up. Without a stream nothing runs.
 
 use super::split::{MAX_ROWS, SplitTable};
+use super::windows::WindowTotals;
 use crate::event::{Boundary, Tally};
 use crate::platform::clock::Millis;
 use crate::serving::api::{Api, Shared};
@@ -38,6 +39,7 @@ pub struct Hub {
     wake: Notify,
     moment: watch::Sender<Option<Arc<Moment>>>,
     refused: Mutex<Refusals>,
+    windows: WindowTotals,
 }
 
 /// Everything that a frame is made of, as of one moment.
@@ -87,6 +89,7 @@ impl Hub {
             wake: Notify::new(),
             moment: watch::channel(None).0,
             refused: Mutex::default(),
+            windows: WindowTotals::default(),
         }
     }
 
@@ -251,7 +254,7 @@ fn common(api: &Api, base: &Base, now: Millis, memory: &Memory, seq: u64) -> Str
         "rates": facts::rates(api),
         "lag_ms": facts::lag_ms(api, &memory.batches, now),
         "batches": memory.batches.iter().map(facts::batch).collect::<Vec<_>>(),
-        "windows": windows(api),
+        "windows": &*api.hub.windows.read(api, now),
         "refused": refused(api, now),
     });
     let mut text = members.to_string();
@@ -259,12 +262,6 @@ fn common(api: &Api, base: &Base, now: Millis, memory: &Memory, seq: u64) -> Str
     text.pop();
     text.remove(0);
     text
-}
-
-/// Per view and window, every measure over all groups.
-fn windows(api: &Api) -> serde_json::Value {
-    let _ = api;
-    serde_json::Value::Null
 }
 
 /// Refusals a second over the last ten, and the bound that refuses most.

@@ -2,6 +2,7 @@
 
 pub mod hub;
 mod split;
+mod windows;
 
 use super::api::{Api, Shared};
 use super::error::{ApiError, ApiResult};
@@ -10,8 +11,8 @@ use super::failures::LocalAdvice;
 use super::params::Params;
 use super::question::Question;
 use super::sse;
-use crate::speed::Site;
 use crate::platform::clock::Millis;
+use crate::speed::Site;
 use axum::extract::{RawQuery, State};
 use bytes::Bytes;
 use hub::{Hub, Moment, Seat};

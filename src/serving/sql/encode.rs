@@ -1,14 +1,14 @@
 //! The four forms of a result: one JSON document, NDJSON, CSV, an Arrow stream.
 
 use super::cell::{Ints, csv_text, write_csv, write_json};
+use crate::batch::warehouse::SqlColumn;
 use crate::event::json::write_string;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::ipc::writer::StreamWriter;
 use bytes::Bytes;
-use crate::batch::warehouse::SqlColumn;
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use std::sync::Arc;
 
 /// A form of the answer.

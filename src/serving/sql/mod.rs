@@ -146,7 +146,10 @@ fn work(api: &Api, job: &Job, head: oneshot::Sender<ApiResult<Head>>, pieces: mp
     let opened = Seam::open(api).and_then(|seam| seam.memory(&[], true).map(|memory| (seam, memory)));
     let (mut seam, memory) = match opened {
         Ok(both) => both,
-        Err(e) => return drop(head.send(Err(e))),
+        Err(e) => {
+            let _ = head.send(Err(e));
+            return;
+        }
     };
     let (boundary, enriched) = (seam.boundary, memory.applied);
     if job.format != Format::Json {

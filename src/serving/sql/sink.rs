@@ -98,22 +98,30 @@ impl Streamed {
         let problem = match done {
             Err(e) => match self.head.take() {
                 // Nothing was sent yet, so this can be a proper error.
-                Some((_, client)) => return drop(client.send(Err(e))),
+                Some((_, client)) => {
+                    let _ = client.send(Err(e));
+                    return;
+                }
                 None => Some(e.body()),
             },
             Ok(done) if done.truncated => Some(format!("the result has more than {} rows", self.limit)),
             Ok(_) => self.problem.take(),
         };
         if let Some(problem) = problem {
-            return drop(self.pieces.blocking_send(Err(io::Error::other(problem))));
+            let _ = self.pieces.blocking_send(Err(io::Error::other(problem)));
+            return;
         }
         if self.encoder.is_none() && !self.begin(None) {
             return;
         }
         if let Some(encoder) = self.encoder.take() {
             match encoder.finish() {
-                Ok(last) => drop(self.send(last)),
-                Err(e) => drop(self.pieces.blocking_send(Err(io::Error::other(e)))),
+                Ok(last) => {
+                    self.send(last);
+                }
+                Err(e) => {
+                    let _ = self.pieces.blocking_send(Err(io::Error::other(e)));
+                }
             }
         }
     }

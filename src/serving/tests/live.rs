@@ -72,7 +72,11 @@ async fn frames_add_up_across_commits_and_totals_never_dip() {
     let mut stream = Events::open(&bench, "/v1/live?hz=10&q=pulse%3Fgrain%3D1s&q=pulse%3Fgrain%3D1d&wall=app_id").await;
     let (name, hello) = stream.next().await.unwrap();
     assert_eq!(name, "hello");
-    assert_eq!(hello["queries"][0], json!({"view": "pulse", "grain": "1s", "dimensions": [], "measures": ["events"], "error": {}}));
+    conforms("Hello", &hello);
+    assert_eq!(
+        hello["queries"][0],
+        json!({"view": "pulse", "grain": "1s", "dimensions": [], "measures": ["events"], "error": {}})
+    );
     assert_eq!(hello["wall"]["keys"].as_array().unwrap().len(), 5);
     let mut client = Client::default();
     let (mut last, mut boundaries) = (0, std::collections::BTreeSet::new());
@@ -87,6 +91,7 @@ async fn frames_add_up_across_commits_and_totals_never_dip() {
             _ => {}
         }
         let frame = stream.frame().await;
+        conforms("Frame", &frame);
         assert!(frame["seq"].as_u64().unwrap() > seq);
         seq = frame["seq"].as_u64().unwrap();
         client.apply(&frame);
@@ -181,6 +186,7 @@ async fn the_tail_shows_failed_events_first_and_is_filtered() {
     let wanted = (10..410).filter(|n| n % 5 != 0).count();
     assert_eq!((&tail["seen"], &tail["shown"]), (&json!(wanted), &json!(20)));
     let rows = tail["rows"].as_array().unwrap();
+    rows.iter().for_each(|r| conforms("TailRow", r));
     let failed = rows.iter().filter(|r| r["state"] == "failed").count();
     assert!(failed >= 15, "{failed} of 20");
     assert!(rows.iter().all(|r| r["app_id"] != "site0"));
@@ -217,5 +223,9 @@ async fn the_plain_tail_gives_every_event_in_order() {
     let mut carts = Events::open(&bench, "/v1/tail?st=good&f.event_name=cart_action&last=20").await;
     assert_eq!(carts.next().await.unwrap().1["event_name"], "cart_action");
     bench.drain.raise();
-    assert!(carts.next().await.is_none(), "streams end when the program stops");
+    let mut rest = 0;
+    while carts.next().await.is_some() {
+        rest += 1;
+    }
+    assert!(rest < 20, "streams end when the program stops");
 }

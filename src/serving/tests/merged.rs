@@ -151,7 +151,8 @@ impl World {
 
         let mut fold = Fold::new(planned.view.clone());
         self.applied.iter().for_each(|c| fold.add(&c.rows).unwrap());
-        let whole = answer::reduce(&planned.view, &planned.query, Layer::Merged, [fold.groups()], [], usize::MAX).unwrap();
+        let whole =
+            answer::reduce(&planned.view, &planned.query, Layer::Merged, [fold.groups()], [], usize::MAX).unwrap();
         assert_eq!(memory.applied.0, self.next);
         let json = |rows: &[crate::view::Row]| serde_json::to_value(rows).unwrap();
         match layer {
@@ -180,7 +181,11 @@ enum Op {
     Seal,
     Commit,
     /// A read during which a commit happens at these steps.
-    Read { at: Vec<bool>, split: bool, question: usize },
+    Read {
+        at: Vec<bool>,
+        split: bool,
+        question: usize,
+    },
 }
 
 const QUESTIONS: [&str; 5] = [
@@ -237,11 +242,12 @@ fn prefix(n: u64) -> (u64, u64) {
 async fn counts_never_go_back_while_micro_batches_commit() {
     let bench = Arc::new(Bench::start(&Config { sql_max_concurrent: 8, view_max_concurrent: 8, ..config() }));
     let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    // Slow machines take longer for the same number of commits.
     let writer = {
         let (bench, stop) = (bench.clone(), stop.clone());
         std::thread::spawn(move || {
             let mut commits = 0;
-            while !stop.load(Ordering::SeqCst) {
+            while commits < 12 {
                 for _ in 0..5 {
                     bench.grow(200);
                     std::thread::sleep(Duration::from_millis(2));
@@ -249,7 +255,7 @@ async fn counts_never_go_back_while_micro_batches_commit() {
                 bench.seal();
                 commits += usize::from(bench.commit());
             }
-            commits
+            stop.store(true, Ordering::SeqCst);
         })
     };
     let readers: Vec<_> = (0..3)
@@ -276,7 +282,11 @@ async fn counts_never_go_back_while_micro_batches_commit() {
                             assert_eq!(a["difference"], 0);
                             let e = &a["equation"];
                             assert_eq!(e["failed"].as_u64().unwrap(), prefix(a["enriched"].as_u64().unwrap()).1);
-                            (e["enriched"].as_u64().unwrap(), a["enriched"].as_u64().unwrap(), a["boundary"]["offset"].as_u64().unwrap())
+                            (
+                                e["enriched"].as_u64().unwrap(),
+                                a["enriched"].as_u64().unwrap(),
+                                a["boundary"]["offset"].as_u64().unwrap(),
+                            )
                         }
                     };
                     assert_eq!(count, prefix(enriched).0, "reader {kind} at {enriched}, boundary {boundary}");
@@ -289,12 +299,9 @@ async fn counts_never_go_back_while_micro_batches_commit() {
             })
         })
         .collect();
-    tokio::time::sleep(Duration::from_secs(6)).await;
-    stop.store(true, Ordering::SeqCst);
-    let commits = writer.join().unwrap();
-    assert!(commits >= 5, "only {commits} commits");
     for reader in readers {
-        let (reads, boundaries) = reader.await.unwrap();
-        assert!(reads >= 10 && boundaries >= 3, "{reads} reads over {boundaries} boundaries");
+        let (reads, boundaries) = tokio::time::timeout(Duration::from_secs(120), reader).await.unwrap().unwrap();
+        assert!(reads >= 5 && boundaries >= 3, "{reads} reads over {boundaries} boundaries");
     }
+    writer.join().unwrap();
 }

@@ -41,7 +41,13 @@ pub fn speed_of(dir: &std::path::Path, clock: &Clock) -> Speed {
 }
 
 /// What the port is given; the journal holds `end` records, each a plausible request.
-pub fn deps_of(dir: &std::path::Path, clock: &Clock, speed: &Speed, reader: Arc<dyn Reader>, end: &Arc<AtomicU64>) -> Deps {
+pub fn deps_of(
+    dir: &std::path::Path,
+    clock: &Clock,
+    speed: &Speed,
+    reader: Arc<dyn Reader>,
+    end: &Arc<AtomicU64>,
+) -> Deps {
     let metrics = Metrics::new();
     let (journal_end, last) = (end.clone(), end.clone());
     Deps {
@@ -67,7 +73,9 @@ pub fn deps_of(dir: &std::path::Path, clock: &Clock, speed: &Speed, reader: Arc<
         not_ready: Box::new(Vec::new),
         ui: Ui { mode: "run".into(), collector_url: "http://127.0.0.1:8080".into(), version: "0.1.0".into() },
         demo: Arc::new(|asked| {
-            Box::pin(async move { if asked == Demo::Seconds(13) { Err("the collector is away".into()) } else { Ok(()) } })
+            Box::pin(
+                async move { if asked == Demo::Seconds(13) { Err("the collector is away".into()) } else { Ok(()) } },
+            )
         }),
         clock: clock.clone(),
         metrics,
@@ -212,6 +220,19 @@ impl JsonBody for reqwest::RequestBuilder {
     fn json_body(self, body: &Value) -> Self {
         self.header("content-type", "application/json").body(body.to_string())
     }
+}
+
+/// Holds a reply to a schema of the API description.
+pub fn conforms(name: &str, reply: &Value) {
+    let document: Value = serde_json::from_str(super::OPENAPI).unwrap();
+    let schema = serde_json::json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$ref": format!("#/components/schemas/{name}"),
+        "components": document["components"],
+    });
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let problems: Vec<String> = validator.iter_errors(reply).map(|e| format!("{}: {e}", e.instance_path)).collect();
+    assert!(problems.is_empty(), "{name}: {problems:#?}\n{reply:#}");
 }
 
 /// How many of the outcomes below `end` are good, and how many failed.
