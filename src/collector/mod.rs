@@ -5,10 +5,11 @@
 //! whatever version of HTTP a request came by; the rest is finding requests in bytes quickly and within bounds.
 //!
 //! Where to look: what a reply says, `reply`; what is recorded, `record`; who somebody is, `identity`; the hot loop,
-//! `requests` and `http1`; how many requests share one sync, `gather`; threads and stopping, `stage`.
+//! `http1`; how many requests share one sync, `gather`; threads and stopping, `stage`.
 //!
 //! What is absent: nothing here looks into events beyond what the reply needs, and the public port has no other routes.
 
+mod accept;
 mod answer;
 mod bad_row;
 mod check;
@@ -27,10 +28,8 @@ mod metrics;
 mod query;
 mod record;
 mod redirect;
-mod render;
 mod reply;
 mod request;
-mod requests;
 mod route;
 mod settings;
 mod split;

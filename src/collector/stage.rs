@@ -3,6 +3,7 @@
 //! The ports are opened when it is built, so that a taken one is an error at start. Each worker is a thread with a
 //! single-threaded runtime and keeps the connections it was given: nothing is shared between workers but counters.
 
+use super::accept::{Accepted, Hand, accept, reload};
 use super::config::{Config, ProxyProtocol, TlsVersion};
 use super::error::BuildError;
 use super::http1::{self, End};
@@ -12,15 +13,15 @@ use super::settings::Settings;
 use super::worker::{ConnectionSettings, Health, Shared, Worker};
 use crate::journal::Appender;
 use crate::net::http1::HeadLimits;
-use crate::net::peer::{Pass, canonical};
+use crate::net::peer::Pass;
 use crate::net::rewind::Rewind;
 use crate::net::tls::Certificate;
-use crate::net::{self, Budget, ConnectionLimits, Gate, Refused, proxy_protocol};
+use crate::net::{self, Budget, ConnectionLimits, Gate, proxy_protocol};
 use crate::pipeline::drain::Drain;
 use crate::platform::clock::Clock;
 use crate::platform::units::Span;
 use crate::telemetry::Metrics;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream as StdStream};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,8 +34,6 @@ use tokio_rustls::TlsAcceptor;
 
 /// Connections that wait to be taken over by a worker.
 const HAND_OVER: usize = 1024;
-/// Pause after an accept that failed, for want of file handles most likely.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A collector whose ports are open. It serves when [`Collector::run`] is called.
 pub struct Collector {
@@ -166,20 +165,6 @@ fn connection_settings(config: &Config) -> ConnectionSettings {
     }
 }
 
-/// A connection on its way to a worker.
-struct Accepted {
-    stream: StdStream,
-    peer: IpAddr,
-    tls: Option<TlsAcceptor>,
-    pass: Pass,
-}
-
-/// A worker's thread as the accepting side sees it.
-struct Hand {
-    give: mpsc::Sender<Accepted>,
-    open: Arc<AtomicUsize>,
-}
-
 impl Collector {
     /// Where it listens without TLS.
     pub fn local_addr(&self) -> Option<SocketAddr> {
@@ -248,89 +233,6 @@ impl Collector {
             .name(format!("collector-{number}"))
             .spawn(move || runtime.block_on(work(worker, take, open, options)))
             .map_err(BuildError::Thread)
-    }
-}
-
-/// Takes connections in and hands each to the worker that has the fewest.
-async fn accept(
-    listener: tokio::net::TcpListener,
-    tls: Option<TlsAcceptor>,
-    gate: Gate,
-    metrics: CollectorMetrics,
-    hands: Arc<[Hand]>,
-    mut stopped: watch::Receiver<bool>,
-) {
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            _ = stopped.wait_for(|stop| *stop) => return,
-            accepted = listener.accept() => accepted,
-        };
-        let (stream, peer) = match accepted {
-            Ok((stream, peer)) => (stream, canonical(peer.ip())),
-            Err(e) => {
-                tracing::warn!("cannot accept a connection: {e}");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        let pass = match gate.enter(peer) {
-            Ok(pass) => pass,
-            Err(refused) => {
-                metrics.refused(
-                    match refused {
-                        Refused::Total => Refusal::Connections,
-                        Refused::PerAddress => Refusal::ConnectionsPerAddress,
-                    },
-                    1,
-                );
-                if tls.is_none() {
-                    turn_away(&stream);
-                }
-                continue;
-            }
-        };
-        // Small replies must not wait for an acknowledgement; without the option everything still works.
-        let _ = stream.set_nodelay(true);
-        let Ok(stream) = stream.into_std() else { continue };
-        let Some(hand) = hands.iter().min_by_key(|hand| hand.open.load(Ordering::Relaxed)) else { return };
-        hand.open.fetch_add(1, Ordering::Relaxed);
-        if hand.give.send(Accepted { stream, peer, tls: tls.clone(), pass }).await.is_err() {
-            return;
-        }
-    }
-}
-
-/// Tells a client without waiting for it that there is no room; if that does not go at once, closing says it too.
-fn turn_away(stream: &TcpStream) {
-    let _ = stream.try_write(
-        b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
-    );
-}
-
-/// Looks at the certificate files from time to time.
-async fn reload(
-    certificate: Certificate,
-    every: Duration,
-    metrics: CollectorMetrics,
-    mut stopped: watch::Receiver<bool>,
-) {
-    loop {
-        tokio::select! {
-            biased;
-            _ = stopped.wait_for(|stop| *stop) => return,
-            () = tokio::time::sleep(every) => {}
-        }
-        let certificate = certificate.clone();
-        match tokio::task::spawn_blocking(move || certificate.reload()).await {
-            Ok(Ok(true)) => {
-                metrics.certificate_reloads.inc();
-                tracing::info!("the certificate of the public port was exchanged");
-            }
-            Ok(Ok(false)) => {}
-            Ok(Err(e)) => tracing::warn!("the certificate stays as it is: {e}"),
-            Err(e) => tracing::error!("looking at the certificate failed: {e}"),
-        }
     }
 }
 

@@ -2,9 +2,9 @@
 
 use crate::collector::answer::{Answer, answer};
 use crate::collector::config::Config;
+use crate::collector::http1::{Persistence, render};
 use crate::collector::identity::Entropy;
 use crate::collector::record::Records;
-use crate::collector::render::{Persistence, render};
 use crate::collector::reply::Reply;
 use crate::collector::request::{Headers, Method, Request, Target};
 use crate::collector::settings::Settings;

@@ -217,10 +217,8 @@ impl Head {
                         return Err(HeadError::Ambiguous("more than one Content-Length"));
                     }
                 }
-                Name::TransferEncoding => {
-                    if coding.replace(value).is_some() {
-                        return Err(HeadError::Ambiguous("more than one Transfer-Encoding"));
-                    }
+                Name::TransferEncoding if coding.replace(value).is_some() => {
+                    return Err(HeadError::Ambiguous("more than one Transfer-Encoding"));
                 }
                 Name::Connection => {
                     for option in value.split(|&b| b == b',').map(<[u8]>::trim_ascii) {

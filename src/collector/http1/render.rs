@@ -1,8 +1,8 @@
 //! Replies as HTTP/1.1 text.
 
-use super::reply::Reply;
-use super::settings::Settings;
-use super::wall::Wall;
+use crate::collector::reply::Reply;
+use crate::collector::settings::Settings;
+use crate::collector::wall::Wall;
 
 /// What a reply must say about the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -3,12 +3,12 @@
 //! No socket here: bytes go in, answers come out in order. What is not complete stays with the caller, and of a request in
 //! parts only how many bytes it needs is remembered; its head is read again then, which is cheaper than keeping it.
 
-use super::answer::{Answer, answer};
-use super::metrics::Refusal;
-use super::record::Records;
-use super::reply::{Recipe, Reply};
-use super::request::{Headers, Method, Request, Target};
-use super::worker::{Hot, Worker};
+use crate::collector::answer::{Answer, answer};
+use crate::collector::metrics::Refusal;
+use crate::collector::record::Records;
+use crate::collector::reply::{Recipe, Reply};
+use crate::collector::request::{Headers, Method, Request, Target};
+use crate::collector::worker::{Hot, Worker};
 use crate::net::http1::{ChunkError, Chunked, Framing, Head, HeadError, Parsed, Version};
 use memchr::memmem;
 use std::net::IpAddr;
@@ -281,6 +281,10 @@ impl Requests {
             peer: self.peer,
         };
         let ready = round.answer(&request);
+        if round.queue.capacity() == 0 {
+            // One at a time is the rule, and the room stays with the connection while it rests.
+            round.queue.reserve_exact(1);
+        }
         round.queue.push(Queued {
             ready,
             head_only: request.method == Method::Head,
