@@ -9,4 +9,5 @@ mod server;
 mod sizes;
 mod socket;
 mod stopping;
+mod thrift;
 mod wire;
