@@ -19,6 +19,8 @@ mod cookies;
 mod cors;
 mod decompress;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod gather;
 mod http1;
 mod http2;

@@ -70,7 +70,7 @@ pub struct Connection<S> {
     waker_set: bool,
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(super) use render::{Persistence, render};
 pub(super) use write::refusal;
 

@@ -1,6 +1,7 @@
 //! Tests of the collector: the core by the sections of its specification, and the server over real sockets.
 
 mod core;
+mod fuzz;
 mod harness;
 mod http2;
 mod identity;
