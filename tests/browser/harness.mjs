@@ -121,6 +121,8 @@ export class Program {
   collectorPort = 0;
   servingPort = 0;
   log = "";
+  /** @type {Traffic[]} ends with the program, also when the test failed */
+  traffic = [];
   /** @type {{env?: Record<string, string>, args?: string[]}} */
   setup = {};
   /** @type {import("node:child_process").ChildProcess | null} */
@@ -167,6 +169,7 @@ export class Program {
 
   /** The end of a test. */
   async close() {
+    for (const traffic of this.traffic) traffic.running = false;
     await this.end("SIGKILL");
     rmSync(this.data, { recursive: true, force: true });
   }
@@ -273,6 +276,7 @@ export class Traffic {
     this.program = program;
     this.acknowledged = 0;
     this.running = true;
+    program.traffic.push(this);
     this.done = this.loop(sites, perPost, everyMs);
   }
 

@@ -157,8 +157,9 @@ test("claim 15: no request leaves the origin, and the page is small", async () =
   watched.page.on("response", async (/** @type {any} */ r) => {
     if (!r.url().includes("/v1/")) bytes += (await r.request().sizes().catch(() => ({ responseBodySize: 0 }))).responseBodySize;
   });
-  await watched.page.reload({ waitUntil: "commit" });
+  await watched.ready();
   watched.requests.length = 0;
+  await watched.page.reload({ waitUntil: "commit" });
   await watched.ready();
   await sleep(1000);
   console.log(`# ${watched.requests.length} requests, ${bytes} bytes as sent`);
