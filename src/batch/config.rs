@@ -136,7 +136,7 @@ pub struct WarehouseConfig {
     pub kind: WarehouseKind,
     /// The database file. Empty: `warehouse.duckdb` of the data directory.
     pub path: String,
-    /// Memory of the database, commits and queries together.
+    /// Memory of the database, commits and queries together. A micro-batch of 150 000 rows needs about 250 MiB.
     pub memory_limit: ByteSize,
     /// Threads of the database. 0: one per core.
     pub threads: usize,
@@ -155,7 +155,7 @@ impl Default for WarehouseConfig {
         WarehouseConfig {
             kind: WarehouseKind::Duckdb,
             path: String::new(),
-            memory_limit: ByteSize::mib(1024),
+            memory_limit: ByteSize::mib(512),
             threads: 0,
             readers: 8,
             max_snapshot: Span::from_secs(60),
@@ -176,7 +176,7 @@ impl WarehouseConfig {
         };
         let duckdb = self.kind == WarehouseKind::Duckdb;
         need(duckdb, "kind", "\"snowflake\" is not available yet; the one kind that is, is \"duckdb\"");
-        need(self.memory_limit.0 >= 128 << 20, "memory_limit", "must be at least 128 MiB");
+        need(self.memory_limit.0 >= 256 << 20, "memory_limit", "must be at least 256 MiB");
         need(self.threads <= 1024, "threads", "must be from 0 (one per core) to 1024");
         need((1..=256).contains(&self.readers), "readers", "must be from 1 to 256");
         let snapshot = self.max_snapshot.as_millis();

@@ -32,13 +32,16 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// How long the commit thread waits for work before it looks whether something is to be tidied.
 const IDLE: Duration = Duration::from_millis(500);
 
+/// Hears how far a micro-batch is.
+pub type OnState = Arc<dyn Fn(&BatchState) + Send + Sync>;
+
 /// Who is told.
 #[derive(Default)]
 pub struct Callbacks {
     /// Called after every commit, in order, with the new boundary. Must be quick.
     pub on_commit: Vec<Box<dyn Fn(Boundary) + Send>>,
     /// Called whenever a micro-batch gets further, or does not. Must be quick.
-    pub on_state: Option<Arc<dyn Fn(&BatchState) + Send + Sync>>,
+    pub on_state: Option<OnState>,
 }
 
 impl std::fmt::Debug for Callbacks {
@@ -132,7 +135,7 @@ struct Shared {
     metrics: BatchMetrics,
     status: Status,
     drain: Drain,
-    on_state: Option<Arc<dyn Fn(&BatchState) + Send + Sync>>,
+    on_state: Option<OnState>,
 }
 
 impl Shared {
@@ -142,7 +145,7 @@ impl Shared {
         }
     }
 
-    fn into_phase(&self, id: BatchId, phase: Phase) {
+    fn enter(&self, id: BatchId, phase: Phase) {
         let now = self.clock.now_ms();
         self.tell(id, |state| {
             state.phase = phase;
@@ -205,7 +208,7 @@ impl Intake {
             error: None,
         });
         self.shared.metrics.waiting.inc();
-        self.shared.into_phase(id, Phase::Sealed);
+        self.shared.enter(id, Phase::Sealed);
         fail_point("batch::sealed");
         Ok(batch)
     }
@@ -249,7 +252,7 @@ impl Stager {
                     self.shared.metrics.stage_seconds.observe(start.elapsed().as_secs_f64());
                     let bytes = batch.load().files.iter().map(|f| f.lake.bytes).sum();
                     self.shared.tell(id, |state| state.bytes = bytes);
-                    self.shared.into_phase(id, Phase::Staged);
+                    self.shared.enter(id, Phase::Staged);
                     return Some(batch);
                 }
                 Err(e) => self.shared.trouble(batch.id(), "write the files of", &e),
@@ -327,7 +330,7 @@ impl Committer {
                     self.shared.metrics.upload_seconds.observe(start.elapsed().as_secs_f64());
                     let bytes = batch.load().files.iter().map(|f| f.lake.bytes).sum();
                     self.shared.metrics.lake_bytes.inc_by(bytes);
-                    self.shared.into_phase(id, Phase::Uploaded);
+                    self.shared.enter(id, Phase::Uploaded);
                     fail_point("batch::uploaded");
                     return Some(batch.uploaded(proof));
                 }
@@ -374,7 +377,7 @@ impl Committer {
         metrics.waiting.dec();
         let lag = self.shared.clock.now_ms().saturating_sub(load.steps.sealed_ms).max(0);
         metrics.lag_seconds.observe(lag as f64 / 1000.0);
-        self.shared.into_phase(load.id, Phase::Committed);
+        self.shared.enter(load.id, Phase::Committed);
         self.shared.status.committed(boundary);
         for tell in &self.on_commit {
             tell(boundary);

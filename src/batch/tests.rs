@@ -7,7 +7,6 @@ use crate::event::{Chunk, Flow, Offset, Outcome};
 use crate::pipeline::link::{LinkSender, link};
 use crate::platform::units::{ByteSize, Span};
 use crate::view::{Fold, Groups, ViewQuery};
-use std::collections::BTreeSet;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -60,7 +59,7 @@ fn run_to(data_dir: &Path, end: u64) -> Arc<dyn Reader> {
         let (tx, rx) = link("flow", 8);
         let (told, commits) = mpsc::channel();
         let callbacks =
-            Callbacks { on_commit: vec![Box::new(move |b| drop(told.send(b.offset.0)))], ..Callbacks::default() };
+            Callbacks { on_commit: vec![Box::new(move |b| _ = told.send(b.offset.0))], ..Callbacks::default() };
         let running = built.stage.start(rx, callbacks).unwrap();
         feed(&mut *built.planner, &tx, end);
         while commits.recv_timeout(Duration::from_secs(60)).unwrap() < end {}
@@ -137,8 +136,7 @@ fn micro_batches_without_rows_still_move_the_boundary() {
     let mut built = build_in(dir.path());
     let (tx, rx) = link("flow", 8);
     let (told, commits) = mpsc::channel();
-    let callbacks =
-        Callbacks { on_commit: vec![Box::new(move |b| drop(told.send(b.offset.0)))], ..Callbacks::default() };
+    let callbacks = Callbacks { on_commit: vec![Box::new(move |b| _ = told.send(b.offset.0))], ..Callbacks::default() };
     let running = built.stage.start(rx, callbacks).unwrap();
     for (from, to, keep) in [(0u64, 30u64, "failed"), (30, 40, "duplicates"), (40, 45, "nothing")] {
         let items = chunk(from, from..to, 0).items.clone().into_iter().map(|mut item| {
@@ -259,6 +257,7 @@ fn wrong_settings_are_start_errors() {
 #[cfg(feature = "fail-points")]
 mod kills {
     use super::*;
+    use std::collections::BTreeSet;
     use std::os::unix::process::ExitStatusExt;
     use std::process::{Command, Stdio};
 
@@ -313,4 +312,104 @@ mod kills {
             }
         }
     }
+}
+
+/// A full disk stops commits and loses nothing. Needs a small file system (about 64 MiB) in `SNOWSHED_SMALL_DISK`.
+#[test]
+#[ignore = "needs a small file system"]
+fn a_full_disk_delays_commits_until_there_is_room() {
+    let dir = tempfile::tempdir_in(std::env::var("SNOWSHED_SMALL_DISK").unwrap()).unwrap();
+    let mut built = build_in(dir.path());
+    let status = built.status.clone();
+    let (tx, rx) = link("flow", 8);
+    let running = built.stage.start(rx, Callbacks::default()).unwrap();
+    let ballast = dir.path().join("ballast");
+    let mut room = 0;
+    for end in (1..).map(|i| i * 200) {
+        feed(&mut *built.planner, &tx, end);
+        if end == 400 {
+            // Fills the disk to the last byte.
+            let mut file = fs::File::create(&ballast).unwrap();
+            while std::io::Write::write_all(&mut file, &[7; 4096]).is_ok() {
+                room += 4096;
+            }
+        }
+        let states = status.states();
+        if states.batches.iter().any(|b| b.error.is_some()) {
+            println!("{room} bytes of ballast, {:?}", states.batches.iter().find(|b| b.error.is_some()));
+            std::thread::sleep(Duration::from_secs(2));
+            fs::remove_file(&ballast).unwrap();
+            let start = Instant::now();
+            while status.states().boundary.offset < Offset(end) {
+                assert!(start.elapsed() < Duration::from_secs(90), "{:?}", status.states());
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            drop(tx);
+            running.join();
+            return check_all(dir.path(), &built.reader, end);
+        }
+        assert!(end < 100_000, "the disk was never full");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Prints what a row costs from the sealed micro-batch to the committed one; run with `--ignored --nocapture`, full
+/// optimisation and `ROWS` and `BATCHES` in the environment.
+#[test]
+#[ignore = "measures, proves nothing"]
+fn price_of_a_committed_row() {
+    let env = |name: &str, default: u64| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default);
+    let (rows, batches) = (env("BENCH_ROWS", 150_000), env("BENCH_BATCHES", 6));
+    let cpu = || {
+        let stat = fs::read_to_string("/proc/self/stat").unwrap();
+        let fields: Vec<i64> =
+            stat.rsplit(')').next().unwrap().split_whitespace().filter_map(|f| f.parse().ok()).collect();
+        (fields[10] + fields[11]) as f64 / 100.0
+    };
+    let memory = || {
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        status.lines().filter(|l| l.starts_with("VmRSS") || l.starts_with("VmHWM")).collect::<Vec<_>>().join(", ")
+    };
+    let dir = tempfile::tempdir_in(std::env::var("BENCH_DIR").unwrap_or_else(|_| ".".into())).unwrap();
+    let warehouse = WarehouseConfig {
+        memory_limit: ByteSize::mib(env("BENCH_MEMORY", 1024)),
+        threads: env("BENCH_THREADS", 0) as usize,
+        ..WarehouseConfig::default()
+    };
+    let big = Config { max_rows: u64::MAX, ..config() };
+    let mut built =
+        super::build(&Config { max_rows: 1, ..big.clone() }, &LakeConfig::default(), &warehouse, deps(dir.path()))
+            .unwrap();
+    let status = built.status.clone();
+    let (tx, rx) = link("flow", 8);
+    let running = built.stage.start(rx, Callbacks::default()).unwrap();
+    for b in 0..batches {
+        let from = b * rows;
+        let chunks: Vec<_> = (from..from + rows).step_by(500).map(|at| chunk(from, at..at + 500, 0)).collect();
+        let (start, used) = (Instant::now(), cpu());
+        let held = memory();
+        for chunk in chunks {
+            built.planner.grew(chunk.range.to, 1, 1, 0);
+            tx.send(Flow::Chunk(chunk)).unwrap();
+        }
+        let id = built.planner.seal().unwrap();
+        tx.send(Flow::Seal(id)).unwrap();
+        while status.states().boundary.offset < id.to {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let per_row = |s: f64| s * 1e6 / rows as f64;
+        println!(
+            "{:5.1} µs cpu, {:5.1} µs wall a row; before {held}, after {}",
+            per_row(cpu() - used),
+            per_row(start.elapsed().as_secs_f64()),
+            memory()
+        );
+    }
+    let steps = ask(
+        &built.reader,
+        "SELECT avg(epoch_ms(staged_at) - epoch_ms(sealed_at)), avg(epoch_ms(uploaded_at) - epoch_ms(staged_at)), avg(epoch_ms(committed_at) - epoch_ms(uploaded_at)) FROM snowshed.batches",
+    );
+    println!("stage, upload, begin of commit: {steps:?} ms");
+    drop(tx);
+    running.join();
 }

@@ -82,6 +82,7 @@ impl Batch<Open> {
     }
 
     /// Where it stands.
+    #[cfg(test)]
     pub fn to(&self) -> Offset {
         self.0.to
     }

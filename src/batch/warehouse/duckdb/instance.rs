@@ -1,7 +1,7 @@
 //! The open database file, and opening it again when DuckDB has given up on it.
 //!
 //! After an internal error DuckDB answers every statement with "database has been invalidated" until the file is closed and
-//! opened again: one query of one user would stop all commits. So connections belong to a numbered [`Instance`]; whoever
+//! opened again: one query of one user would stop all commits. So connections belong to an [`Instance`]; whoever
 //! meets such an error says so, the instance is let go of by all, and the next one to ask opens the file anew. Two instances
 //! never have the file open at the same time: the file lock does not hold within one process.
 
@@ -12,7 +12,7 @@ use duckdb::{Config, Connection};
 use parking_lot::{Mutex, RwLock};
 use std::ops::Deref;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,6 @@ const REOPEN_WAIT: Duration = Duration::from_secs(5);
 
 pub(super) struct Instance {
     root: Mutex<Connection>,
-    pub(super) number: u64,
     broken: AtomicBool,
 }
 
@@ -69,19 +68,13 @@ pub(super) struct Database {
     settings: Settings,
     current: RwLock<Option<Arc<Instance>>>,
     opening: Mutex<()>,
-    opened: AtomicU64,
     parks: Mutex<Vec<Weak<dyn Park>>>,
 }
 
 impl Database {
     pub(super) fn open(settings: Settings) -> Result<Self, String> {
-        let database = Database {
-            settings,
-            current: RwLock::new(None),
-            opening: Mutex::new(()),
-            opened: AtomicU64::new(0),
-            parks: Mutex::new(Vec::new()),
-        };
+        let database =
+            Database { settings, current: RwLock::new(None), opening: Mutex::new(()), parks: Mutex::new(Vec::new()) };
         database.instance()?;
         Ok(database)
     }
@@ -133,9 +126,8 @@ impl Database {
             return Ok(instance.clone());
         }
         self.close()?;
-        let number = self.opened.fetch_add(1, Ordering::SeqCst);
         let root = Mutex::new(open_file(&self.settings).map_err(|e| e.to_string())?);
-        let instance = Arc::new(Instance { root, number, broken: AtomicBool::new(false) });
+        let instance = Arc::new(Instance { root, broken: AtomicBool::new(false) });
         *self.current.write() = Some(instance.clone());
         Ok(instance)
     }
