@@ -12,7 +12,7 @@ use crate::pipeline::link::{LinkGauge, LinkSender};
 use crate::platform::clock::Clock;
 use crate::platform::units::Span;
 use crate::serving::{DEMO_APP_ID, Demo, JournalDoor, RawKind, RawRecord, SinkState};
-use crate::speed::streams::{Published, Streams};
+use crate::speed::streams::{Feed, Published, Streams};
 use crate::speed::{Speed, State};
 use crate::view::View;
 use futures_util::future::BoxFuture;
@@ -219,12 +219,12 @@ pub(super) fn sinks(config: &Config, batch: batch::Status, streams: Option<&Stre
 
 /// The views that are published to the stream, with where their rows come from.
 pub(super) fn published(speed: &Speed, views: &[Arc<View>]) -> Vec<Published> {
-    let published = views.iter().filter_map(|view| Some((view.name().to_owned(), view.publish_ms()?)));
+    let published = views.iter().filter_map(|view| Some((view, view.publish_ms()?)));
     published
-        .map(|(name, every)| {
-            let mut feed = speed.feed(&name);
+        .map(|(view, every)| {
+            let mut feed = Feed::new(speed.clone(), view);
             let rows: Box<dyn FnMut() -> Vec<(String, String)> + Send> = Box::new(move || feed.changed());
-            (name, Span::from_millis(every), rows)
+            (view.name().to_owned(), Span::from_millis(every), rows)
         })
         .collect()
 }

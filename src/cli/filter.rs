@@ -28,12 +28,12 @@ pub(super) struct EnrichArgs {
 /// Name space of made-up event ids when there is no journal.
 const NO_JOURNAL: Uuid = Uuid::nil();
 
-/// The pure core as a configuration describes it, without a data directory.
+/// The pure core as a configuration describes it; of the data directory only uploaded schemas are read.
 ///
 /// # Errors
 /// Every problem of the configuration, a line each.
 pub(super) fn enricher(config: &Config) -> Result<Enricher, String> {
-    let resolver = schema::build(&config.iglu, None, &Metrics::new()).map_err(|e| e.to_string())?;
+    let resolver = schema::build_reader(&config.iglu, &config.data_dir, &Metrics::new()).map_err(|e| e.to_string())?;
     let steps = match &config.enrich.enrichments {
         None => Steps::always_on(),
         Some(folder) => {

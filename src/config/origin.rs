@@ -40,7 +40,8 @@ pub fn effective(loaded: &Loaded) -> Vec<(String, String, Origin)> {
                 None if loaded.from_file.iter().any(|k| covers(k)) => Origin::File,
                 None => Origin::Default,
             };
-            let secret = ["token", "api_key", "secret", "password"].iter().any(|s| key.contains(s));
+            let last = key.rsplit('.').next().unwrap_or(&key);
+            let secret = ["tokens", "api_key", "secret", "password"].iter().any(|s| last.ends_with(s)) || key == "iglu.registries";
             let shown = if secret && value != "\"\"" && value != "[]" { "\"***\"".to_owned() } else { value };
             (key, shown, origin)
         })

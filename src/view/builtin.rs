@@ -35,12 +35,15 @@ pub fn defaults() -> Vec<ViewDef> {
         measures: measures(of),
     };
     vec![
-        view(
-            "traffic",
-            &["app_id", "platform", "event_name"],
-            &[1, 10, 60, 300, 3600],
-            &[("events", "count"), ("users", "distinct(domain_userid)")],
-        ),
+        ViewDef {
+            publish: Some(Span::from_secs(1)),
+            ..view(
+                "traffic",
+                &["app_id", "platform", "event_name"],
+                &[1, 10, 60, 300, 3600],
+                &[("events", "count"), ("users", "distinct(domain_userid)")],
+            )
+        },
         ViewDef {
             only: Pairs(vec![(
                 "event_name".to_owned(),

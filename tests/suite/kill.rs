@@ -66,7 +66,7 @@ fn ids_in_lake(lake: &Path) -> HashMap<Uuid, u32> {
 #[test]
 fn kill_9_under_load_loses_nothing_and_counts_nothing_twice() {
     let dir = tempfile::tempdir().unwrap();
-    let setup = Setup::default().set("batch.max_age", "700ms").set("serving.sql.max_rows", "100000000");
+    let setup = Setup::default().set("batch.max_age", "700ms").set("serving.sql_max_rows", "1000000");
     let (mut acked, mut unknown) = (Vec::new(), Vec::new());
     let rounds = rounds();
     for round in 0..rounds {
@@ -103,7 +103,7 @@ fn kill_9_under_load_loses_nothing_and_counts_nothing_twice() {
 fn a_crash_between_any_two_steps_of_a_commit_loses_nothing_and_counts_nothing_twice() {
     for point in snowshed::batch::FAIL_POINTS {
         let dir = tempfile::tempdir().unwrap();
-        let calm = Setup::default().set("batch.max_age", "300ms");
+        let calm = Setup::default().set("batch.max_age", "300ms").set("serving.sql_max_rows", "1000000");
         let armed = calm.clone().env("SNOWSHED_FAIL_POINT", &format!("{point}:2"));
         let (collector, serving) = free_ports();
         let mut instance = Instance::start_at(dir.path(), collector, serving, &armed);

@@ -93,12 +93,15 @@ impl Config {
         if self.kind == Kind::Kafka && cfg!(not(feature = "kafka")) {
             problem("kind", "this program was built without the feature `kafka`; allowed: \"none\", \"stdout\"".into());
         }
-        let text = columns::index_of(&self.partition_key)
-            .is_some_and(|i| columns::COLUMNS[i].kind == columns::Kind::Text);
+        let text =
+            columns::index_of(&self.partition_key).is_some_and(|i| columns::COLUMNS[i].kind == columns::Kind::Text);
         if !text {
             problem(
                 "partition_key",
-                format!("\"{}\" is no text column of the canonical event; usual: \"domain_userid\"", self.partition_key),
+                format!(
+                    "\"{}\" is no text column of the canonical event; usual: \"domain_userid\"",
+                    self.partition_key
+                ),
             );
         }
         if self.max_buffer < ByteSize::mib(1) {

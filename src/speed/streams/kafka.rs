@@ -102,7 +102,10 @@ impl StreamSink for Kafka {
                 Ok(false)
             }
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), _)) => {
-                tracing::error!(address = message.address, "kafka: a record is larger than message.max.bytes and is not published");
+                tracing::error!(
+                    address = message.address,
+                    "kafka: a record is larger than message.max.bytes and is not published"
+                );
                 pending.refused();
                 Ok(true)
             }

@@ -6,6 +6,7 @@
 //! the journal keeps what is above it. After a crash of this process the records since the last stored cursor are sent
 //! again; each carries its address as header `snowshed-address`, by which a consumer can tell.
 
+mod aggregates;
 mod config;
 mod cursor;
 #[cfg(feature = "kafka")]
@@ -14,8 +15,9 @@ mod render;
 mod stage;
 mod stdout;
 
+pub use aggregates::Feed;
 pub use config::{Config, Format, Kind, Topics};
-pub use stage::{Deps, Refeed, StreamStatus, Streams, build};
+pub use stage::{Deps, Published, Refeed, StreamStatus, Streams, build};
 
 use std::io;
 use std::sync::Arc;

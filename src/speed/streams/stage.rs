@@ -213,7 +213,8 @@ impl Stage {
 
     /// Takes what the flow has; false when the flow has ended.
     fn take_in(&mut self, flow: &LinkReceiver<Flow>) -> bool {
-        let mut wait = if self.buffer.is_empty() && !self.is_behind() { Duration::from_millis(5) } else { Duration::ZERO };
+        let mut wait =
+            if self.buffer.is_empty() && !self.is_behind() { Duration::from_millis(5) } else { Duration::ZERO };
         self.sink.poll(Duration::ZERO);
         loop {
             let received = if wait.is_zero() { flow.try_recv() } else { flow.recv_timeout(wait) };
