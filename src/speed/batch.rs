@@ -91,8 +91,8 @@ pub struct Files {
 /// Aggregates of one view.
 #[derive(Debug)]
 pub(super) enum Aggregates {
-    /// In memory.
-    Held(Fold),
+    /// In memory. Shared with readers for as long as they work on it; a chunk that comes meanwhile goes into a copy.
+    Held(Arc<Fold>),
     /// In a file.
     Spilled(Arc<Spilled>),
     /// A chunk could not be folded; the text says why.
@@ -125,7 +125,7 @@ impl MicroBatch {
         MicroBatch {
             id: BatchId::new(from, from),
             state: State::Open,
-            views: views.iter().map(|v| Aggregates::Held(Fold::new(v.clone()))).collect(),
+            views: views.iter().map(|v| Aggregates::Held(Arc::new(Fold::new(v.clone())))).collect(),
             rows: Vec::new(),
             failed_rows: Vec::new(),
             failures: Vec::new(),
@@ -146,6 +146,7 @@ impl MicroBatch {
         for (view, reading) in self.views.iter_mut().zip(&prepared.readings) {
             match (&mut *view, reading) {
                 (Aggregates::Held(fold), Ok(reading)) => {
+                    let fold = Arc::make_mut(fold);
                     fold.set_stamp(stamp);
                     fold.add_reading(reading);
                 }

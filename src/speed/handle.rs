@@ -6,13 +6,13 @@ use super::error::SpeedError;
 use super::lease::{Lease, Leases};
 use super::live::Live;
 use super::metrics::Metrics;
-use super::spill;
+use super::spill::{self, Spilled};
 use super::state::Inner;
 use super::windows::Windows;
 use crate::event::{BatchId, Boundary, Chunk, Flow, Offset};
 use crate::platform::clock::{Clock, Millis};
 use crate::telemetry::Metrics as Registry;
-use crate::view::View;
+use crate::view::{Fold, View};
 use parking_lot::{Mutex, RwLock};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -133,8 +133,8 @@ impl Speed {
         for (windows, reading) in self.0.windows.iter().zip(&prepared.readings) {
             if let (Some(windows), Ok(reading)) = (windows, reading) {
                 let mut windows = windows.lock();
-                windows.add(reading, now);
                 let gone = windows.advance(now);
+                windows.add(reading, now);
                 drop(windows);
                 drop(gone);
             }
@@ -181,9 +181,10 @@ impl Speed {
     fn spill(&self) -> Result<(), SpeedError> {
         let shared = &self.0;
         loop {
-            let candidate = shared.inner.write().to_spill(shared.config.max_state_bytes.as_usize());
-            let Some(id) = candidate else { return Ok(()) };
-            let files = shared.inner.read().write_spill(id, &shared.state_dir)?;
+            let candidate = shared.inner.read().to_spill(shared.config.max_state_bytes.as_usize());
+            let Some((id, folds)) = candidate else { return Ok(()) };
+            let write = |f: Option<Arc<Fold>>| f.map(|f| Spilled::write(&shared.state_dir, id.from, &f)).transpose();
+            let files = folds.into_iter().map(write).collect::<Result<Vec<_>, _>>()?;
             let replaced = shared.inner.write().spilled(id, files);
             drop(replaced);
             shared.metrics.spilled.inc();

@@ -6,9 +6,8 @@ use super::handle::Speed;
 use super::latency::Visible;
 use super::recent::{self, Item, Passed};
 use super::wall::{Rates, Site};
-use super::windows::{self, Window};
+use super::windows::Window;
 use crate::event::Processed;
-use std::sync::Arc;
 
 impl Speed {
     /// The rolling windows of a view, shortest first. They end now and are not part of any answer: they hold what arrived,
@@ -22,16 +21,17 @@ impl Speed {
         let view = &self.0.views[at];
         let Some(Some(windows)) = self.0.windows.get(at) else { return Ok(Vec::new()) };
         let now = self.0.clock.now_ms();
-        let covers: Vec<_> = {
-            let windows = windows.lock();
-            view.windows().iter().map(|w| (*w, windows.cover(*w, now))).collect()
-        };
-        let summed = |(window_ms, blocks): (i64, Vec<_>)| Window {
-            window_ms,
-            to_ms: now,
-            groups: Arc::new(windows::sum(view, &blocks)),
-        };
-        Ok(covers.into_iter().map(summed).collect())
+        let mut all = Vec::with_capacity(view.windows().len());
+        for at in 0..view.windows().len() {
+            let looked = windows.lock().look(at, now);
+            all.push(looked.unwrap_or_else(|cover| {
+                let summed = cover.sum(view);
+                let window = summed.window();
+                windows.lock().keep(summed);
+                window
+            }));
+        }
+        Ok(all)
     }
 
     /// Rates of everything together.

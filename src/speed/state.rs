@@ -10,7 +10,7 @@ use super::spill::Spilled;
 use crate::event::rows::Rows;
 use crate::event::{BatchId, Boundary, Chunk, Offset, Tally};
 use crate::platform::clock::Millis;
-use crate::view::{Half, Plan, Reducer, View};
+use crate::view::{Fold, Half, Plan, Reducer, View};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -68,17 +68,31 @@ pub struct Memory {
     pub tail: Option<Tail>,
 }
 
-/// What was read under the lock; [`Pending::finish`] reads what is in files, without it.
+/// What was taken under the lock; [`Pending::finish`] does the work, without it.
 pub(super) struct Pending {
     memory: Memory,
-    reducers: Vec<(Arc<View>, Reducer, Vec<Arc<Spilled>>)>,
+    parts: Vec<Part>,
+}
+
+/// What makes up the half of one view.
+struct Part {
+    view: Arc<View>,
+    plan: Arc<Plan>,
+    held: Vec<Arc<Fold>>,
+    spilled: Vec<Arc<Spilled>>,
 }
 
 impl Pending {
     pub(super) fn finish(mut self) -> Result<Memory, SpeedError> {
-        for (view, mut reducer, spilled) in self.reducers {
-            for file in spilled {
-                reducer.add(&file.read(&view)?)?;
+        for part in self.parts {
+            let mut reducer = Reducer::new(&part.view, part.plan);
+            for fold in &part.held {
+                reducer.add(fold.groups())?;
+            }
+            // Let go at once: what is held when the next chunk comes has to be copied.
+            drop(part.held);
+            for file in &part.spilled {
+                reducer.add(&file.read(&part.view)?)?;
             }
             self.memory.halves.push(reducer.finish());
         }
@@ -217,71 +231,57 @@ impl Inner {
             return Err(SpeedError::NotABoundary { asked: above, batch: batch.id });
         }
         let held = || self.batches.iter().filter(|b| b.id.from >= above);
-        let mut reducers = Vec::with_capacity(wanted.views.len());
+        let mut parts = Vec::with_capacity(wanted.views.len());
         for (name, plan) in wanted.views {
             let at = self.views.iter().position(|v| v.name() == *name);
             let at = at.ok_or_else(|| SpeedError::NoSuchView((*name).to_owned()))?;
-            reducers.push(self.reduce(at, plan, held())?);
+            parts.push(self.part(at, plan, held())?);
         }
         let mut tally = Tally::default();
         held().for_each(|b| tally.add(&b.tally));
         let memory = Memory {
-            halves: Vec::with_capacity(reducers.len()),
+            halves: Vec::with_capacity(parts.len()),
             applied: self.applied().max(above),
             tally,
             batches: held().map(MicroBatch::info).collect(),
             tail: wanted.tail.then(|| tail_of(held())),
         };
-        Ok(Pending { memory, reducers })
+        Ok(Pending { memory, parts })
     }
 
-    fn reduce<'b>(
+    fn part<'b>(
         &self,
         at: usize,
         plan: &Arc<Plan>,
         batches: impl Iterator<Item = &'b MicroBatch>,
-    ) -> Result<(Arc<View>, Reducer, Vec<Arc<Spilled>>), SpeedError> {
+    ) -> Result<Part, SpeedError> {
         let view = self.views[at].clone();
-        let mut reducer = Reducer::new(&view, plan.clone());
-        let mut spilled = Vec::new();
+        let mut part = Part { view, plan: plan.clone(), held: Vec::new(), spilled: Vec::new() };
         for batch in batches {
             match batch.views.get(at) {
-                Some(Aggregates::Held(fold)) => reducer.add(fold.groups())?,
-                Some(Aggregates::Spilled(file)) if file.touches(plan.from_ms, plan.to_ms) => spilled.push(file.clone()),
+                Some(Aggregates::Held(fold)) => part.held.push(fold.clone()),
+                Some(Aggregates::Spilled(file)) if file.touches(plan.from_ms, plan.to_ms) => {
+                    part.spilled.push(file.clone());
+                }
                 Some(Aggregates::Spilled(_)) | None => {}
                 Some(Aggregates::Broken(problem)) => {
-                    return Err(SpeedError::ViewBroken { view: view.name().to_owned(), problem: problem.clone() });
+                    let view = part.view.name().to_owned();
+                    return Err(SpeedError::ViewBroken { view, problem: problem.clone() });
                 }
             }
         }
-        Ok((view, reducer, spilled))
+        Ok(part)
     }
 
-    /// The oldest sealed micro-batch with aggregates in memory, if all of them weigh more than `max`.
-    pub(super) fn to_spill(&mut self, max: usize) -> Option<BatchId> {
+    /// The aggregates of the oldest sealed micro-batch that has any in memory, if all of them weigh more than `max`.
+    pub(super) fn to_spill(&self, max: usize) -> Option<(BatchId, Vec<Option<Arc<Fold>>>)> {
         let total: usize = self.batches.iter().map(|b| b.state_bytes).sum();
         if total <= max {
             return None;
         }
         let heavy = |b: &&MicroBatch| b.state > State::Open && b.state < State::Committed && b.state_bytes > 0;
-        self.batches.iter().find(heavy).map(|b| b.id)
-    }
-
-    /// Writes the aggregates of a micro-batch to files. The caller holds the lock for reading only.
-    pub(super) fn write_spill(
-        &self,
-        id: BatchId,
-        folder: &std::path::Path,
-    ) -> Result<Vec<Option<Spilled>>, SpeedError> {
-        let Some(batch) = self.batches.iter().find(|b| b.id == id) else { return Ok(Vec::new()) };
-        batch
-            .views
-            .iter()
-            .map(|v| match v {
-                Aggregates::Held(fold) => Spilled::write(folder, id.from, fold).map(Some),
-                _ => Ok(None),
-            })
-            .collect()
+        let fold = |v: &Aggregates| if let Aggregates::Held(fold) = v { Some(fold.clone()) } else { None };
+        self.batches.iter().find(heavy).map(|b| (b.id, b.views.iter().map(fold).collect()))
     }
 
     /// Puts files in the place of aggregates.

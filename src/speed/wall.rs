@@ -2,8 +2,9 @@
 //! everything together, which are the sum of the sites before any was forgotten.
 
 use crate::platform::clock::Millis;
+use ahash::RandomState;
+use hashbrown::HashTable;
 use serde::Serialize;
-use std::collections::HashMap;
 
 /// Points of the line, one per second.
 pub const POINTS: usize = 60;
@@ -118,32 +119,32 @@ pub struct Rates {
 #[derive(Debug)]
 pub(super) struct Wall {
     all: Ring,
-    sites: HashMap<Option<Box<str>>, Box<SiteState>, ahash::RandomState>,
+    sites: HashTable<(Option<Box<str>>, Box<SiteState>)>,
+    hasher: RandomState,
     max_sites: usize,
 }
 
 impl Wall {
     pub(super) fn new(max_sites: usize) -> Wall {
-        Wall { all: Ring::default(), sites: HashMap::default(), max_sites: max_sites.max(1) }
+        Wall { all: Ring::default(), sites: HashTable::new(), hasher: RandomState::new(), max_sites: max_sites.max(1) }
     }
 
     /// Counts events of one site that arrived together.
     pub(super) fn add(&mut self, app_id: Option<&str>, arrival: Millis, good: u32, failed: u32) {
         self.all.add(arrival, good, failed);
-        // A map keyed by owned text cannot be asked with borrowed optional text without making a key; sites are few and
-        // runs of one site are counted together, so a key per run is cheap.
-        let key = app_id.map(Box::from);
-        if let Some(site) = self.sites.get_mut(&key) {
+        let hash = self.hasher.hash_one(app_id);
+        if let Some((_, site)) = self.sites.find_mut(hash, |(name, _)| name.as_deref() == app_id) {
             site.add(arrival, good, failed);
             return;
         }
         if self.sites.len() >= self.max_sites {
-            let quietest = self.sites.iter().min_by_key(|(_, s)| s.last).map(|(k, _)| k.clone());
-            if let Some(quietest) = quietest {
-                self.sites.remove(&quietest);
-            }
+            let quietest = self.sites.iter().map(|(_, s)| s.last).min();
+            self.sites.retain(|(_, s)| Some(s.last) != quietest);
         }
-        self.sites.entry(key).or_default().add(arrival, good, failed);
+        let mut site = Box::<SiteState>::default();
+        site.add(arrival, good, failed);
+        let hasher = &self.hasher;
+        self.sites.insert_unique(hash, (app_id.map(Box::from), site), |(name, _)| hasher.hash_one(name.as_deref()));
     }
 
     /// All sites by name; events without one come first.

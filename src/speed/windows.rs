@@ -1,11 +1,14 @@
 //! Rolling windows: what arrived in the last second, ten seconds, minute, hour.
 //!
-//! A view's events are folded by arrival into panes of 100 ms; ten panes make a block of 1 s, five of those one of 5 s, then
-//! 20 s, then 60 s. A level keeps its blocks for as long as a window's old edge needs them that fine: a sixtieth of the
+//! A view's events are folded by arrival into panes of 100 ms; ten panes make a block of 1 s, ten of those one of 10 s, then
+//! 60 s, then 120 s. A level keeps its blocks for as long as a window's old edge needs them that fine: a thirtieth of the
 //! window, but never finer than a pane. A window is the sum of the largest blocks that fit into it, and the block that its
-//! edge cuts is in it if more than half of it is: so the edge is off by at most a 120th of the window (0.8 %), or 50 ms.
+//! edge cuts is in it if more than half of it is: so the edge is off by at most a sixtieth of the window (1.7 %), or 50 ms.
 //!
-//! A late event is added to every block that covers its arrival, so windows are exact at their young end whatever the order.
+//! A late event is added to every block that covers its arrival, so windows are exact at their young end whatever the order;
+//! but a sum is made anew only every thousandth of the window (3.6 s of an hour; never more often than every pane), or every
+//! 200th if it has sketches (18 s of an hour, 1.5 s of five minutes), which are costly to add up.
+//! The old part of a sum is kept, since it changes only when a block comes or goes.
 
 use crate::platform::clock::Millis;
 use crate::view::{Fold, Groups, KeyTable, Reading, View};
@@ -15,12 +18,16 @@ use std::sync::Arc;
 /// Width of a pane, milliseconds.
 pub const PANE_MS: i64 = 100;
 
-const WIDTHS: [i64; 5] = [PANE_MS, 1_000, 5_000, 20_000, 60_000];
+const WIDTHS: [i64; 5] = [PANE_MS, 1_000, 10_000, 60_000, 120_000];
+/// Blocks this wide are kept for long, so they are made small at the price of slower sums.
+const COMPACT_MS: i64 = 60_000;
 /// How long after its end a block is made of smaller ones: most late events have come by then.
 const GRACE_MS: i64 = 1_000;
 /// An arrival further ahead of the clock than this counts as now.
 const AHEAD_MS: i64 = 10_000;
-const EDGE_PARTS: i64 = 60;
+const EDGE_PARTS: i64 = 30;
+/// A sum is shown again until it is older than this part of its window (or a pane): plain numbers, and sketches.
+const SUM_PARTS: (i64, i64) = (1_000, 200);
 
 /// One level of blocks of the same width.
 #[derive(Debug)]
@@ -38,6 +45,28 @@ pub(super) struct Windows {
     view: Arc<View>,
     keys: Arc<KeyTable>,
     levels: Vec<Level>,
+    /// The newest sum of each window, in the order of the view's windows.
+    sums: Vec<Option<Kept>>,
+}
+
+/// A sum and its old part.
+#[derive(Clone, Debug)]
+struct Kept {
+    window: Window,
+    old: Vec<Arc<Fold>>,
+    old_sum: Arc<Groups>,
+}
+
+/// A window to be summed up, outside the lock.
+#[derive(Debug)]
+pub(super) struct Cover {
+    at: usize,
+    window_ms: i64,
+    to_ms: Millis,
+    blocks: Vec<Arc<Fold>>,
+    /// How many of the blocks change seldom: they are as large as the block that the edge cuts, or larger.
+    old: usize,
+    old_sum: Option<Arc<Groups>>,
 }
 
 /// What arrived in one window.
@@ -45,7 +74,7 @@ pub(super) struct Windows {
 pub struct Window {
     /// Its width, milliseconds.
     pub window_ms: i64,
-    /// Where it ends: now.
+    /// Where it ends: when it was summed up.
     pub to_ms: Millis,
     /// The groups; their keys have the time 0.
     pub groups: Arc<Groups>,
@@ -69,10 +98,11 @@ impl Windows {
             })
             .collect();
         let keys = Arc::new(KeyTable::new(view.dimension_names().count(), max_groups));
-        Some(Windows { view: view.clone(), keys, levels })
+        let sums = vec![None; view.windows().len()];
+        Some(Windows { view: view.clone(), keys, levels, sums })
     }
 
-    /// Takes the events of a chunk in.
+    /// Takes the events of a chunk in; after [`Windows::advance`] with the same `now`.
     pub(super) fn add(&mut self, reading: &Reading<'_>, now: Millis) {
         let rows = reading.chosen();
         let pane = |row: u32| {
@@ -128,15 +158,36 @@ impl Windows {
         self.keys.tidy();
     }
 
-    /// The blocks that make up a window.
-    pub(super) fn cover(&self, window: i64, now: Millis) -> Vec<Arc<Fold>> {
-        let mut blocks = Vec::new();
-        let edge = Edge { at: now - window, level: edge_level(window) };
-        self.collect(self.levels.len() - 1, (i64::MIN, i64::MAX), &edge, &mut blocks);
-        blocks
+    /// The newest sum of a window if it is young enough, else what has to be summed up.
+    pub(super) fn look(&self, at: usize, now: Millis) -> Result<Window, Cover> {
+        let window_ms = self.view.windows().get(at).copied().unwrap_or(0);
+        let kept = self.sums.get(at).and_then(Option::as_ref);
+        let parts = if self.view.is_scalar() { SUM_PARTS.0 } else { SUM_PARTS.1 };
+        let age = (window_ms / parts).max(PANE_MS);
+        if let Some(kept) = kept
+            && (0..age).contains(&(now - kept.window.to_ms))
+        {
+            return Ok(kept.window.clone());
+        }
+        let edge = Edge { at: now - window_ms, level: edge_level(window_ms) };
+        let mut found = Vec::new();
+        self.collect(self.levels.len() - 1, (i64::MIN, i64::MAX), &edge, &mut found);
+        let seldom = |f: &(usize, Arc<Fold>)| edge.level > 0 && f.0 >= edge.level;
+        let old = found.iter().rposition(seldom).map_or(0, |n| n + 1);
+        let blocks: Vec<Arc<Fold>> = found.into_iter().map(|f| f.1).collect();
+        let same = |k: &&Kept| k.old.len() == old && k.old.iter().zip(&blocks).all(|(a, b)| Arc::ptr_eq(a, b));
+        let old_sum = kept.filter(same).map(|k| k.old_sum.clone());
+        Err(Cover { at, window_ms, to_ms: now, blocks, old, old_sum })
     }
 
-    fn collect(&self, level: usize, within: (i64, i64), edge: &Edge, out: &mut Vec<Arc<Fold>>) {
+    /// Keeps a sum for those who look next.
+    pub(super) fn keep(&mut self, summed: Summed) {
+        if let Some(kept) = self.sums.get_mut(summed.at) {
+            *kept = Some(summed.kept);
+        }
+    }
+
+    fn collect(&self, level: usize, within: (i64, i64), edge: &Edge, out: &mut Vec<(usize, Arc<Fold>)>) {
         let (mut cursor, to) = within;
         let here = &self.levels[level];
         let first = here.blocks.partition_point(|(s, _)| *s < cursor);
@@ -147,12 +198,12 @@ impl Windows {
             }
             cursor = end;
             if *start >= edge.at {
-                out.push(fold.clone());
+                out.push((level, fold.clone()));
             } else if end > edge.at {
                 if level > edge.level {
                     self.collect(level - 1, (*start, end), edge, out);
                 } else if edge.at - start <= here.width / 2 {
-                    out.push(fold.clone());
+                    out.push((level, fold.clone()));
                 }
             }
         }
@@ -194,16 +245,40 @@ fn make_blocks(view: &Arc<View>, keys: &Arc<KeyTable>, finer: &Level, coarser: &
         }
         let mut sum = Fold::timeless(view.clone(), keys.clone());
         parts.for_each(|(_, fold)| sum.merge(fold));
+        if coarser.width >= COMPACT_MS {
+            sum.compact();
+        }
         coarser.blocks.push_back((start, Arc::new(sum)));
         coarser.made_to = end;
     }
 }
 
-/// Sums blocks up.
-pub(super) fn sum(view: &Arc<View>, blocks: &[Arc<Fold>]) -> Groups {
-    let mut groups = Groups::new(view.clone());
-    for block in blocks {
-        groups.merge(block.groups());
+/// A window summed up.
+#[derive(Debug)]
+pub(super) struct Summed {
+    at: usize,
+    kept: Kept,
+}
+
+impl Summed {
+    /// The window.
+    pub(super) fn window(&self) -> Window {
+        self.kept.window.clone()
     }
+}
+
+impl Cover {
+    /// Sums the blocks up. They are shared: one that grows meanwhile is copied first.
+    pub(super) fn sum(self, view: &Arc<View>) -> Summed {
+        let (old, young) = self.blocks.split_at(self.old);
+        let old_sum = self.old_sum.unwrap_or_else(|| Arc::new(add(Groups::new(view.clone()), old)));
+        let groups = if young.is_empty() { old_sum.clone() } else { Arc::new(add(Groups::clone(&old_sum), young)) };
+        let window = Window { window_ms: self.window_ms, to_ms: self.to_ms, groups };
+        Summed { at: self.at, kept: Kept { window, old: old.to_vec(), old_sum } }
+    }
+}
+
+fn add(mut groups: Groups, blocks: &[Arc<Fold>]) -> Groups {
+    blocks.iter().for_each(|block| groups.merge(block.groups()));
     groups
 }

@@ -6,14 +6,14 @@
 
 use datasketches::hash::value::raw_bytes;
 use datasketches::hll::{Coupon, HllSketch, HllType, HllUnion};
-use std::borrow::Cow;
 use std::hash::Hash;
 
 /// One standard error of the estimate, relative: 1.04 / √4096, rounded.
 pub const ERROR: f64 = 0.016;
 
 const LG_K: u8 = 12;
-const FEW: usize = 48;
+/// Most coupons in a list: one more and the sketch itself would go over to registers, so both go by the same estimate.
+const FEW: usize = 384;
 
 /// A set of values that only knows how many there are.
 #[derive(Clone, Debug, Default)]
@@ -23,10 +23,10 @@ pub enum Distinct {
     None,
     /// Coupons of few values, sorted.
     Few(Box<Vec<Coupon>>),
-    /// Registers that grow.
-    Many(Box<HllUnion>),
-    /// Registers as they are stored: half the size, slower to add to.
-    Stored(Box<HllSketch>),
+    /// Registers, growing by values or as they were stored.
+    Many(Box<HllSketch>),
+    /// Registers, growing by other registers.
+    Sum(Box<HllUnion>),
 }
 
 impl Distinct {
@@ -43,42 +43,22 @@ impl Distinct {
     fn add<T: Hash>(&mut self, value: T) {
         match self {
             Distinct::None => *self = Distinct::Few(Box::new(vec![Coupon::from_value(value)])),
-            Distinct::Few(_) => self.add_coupon(Coupon::from_value(value)),
-            Distinct::Many(registers) => registers.update_value(value),
-            Distinct::Stored(_) => {
-                if let Some(registers) = self.grow() {
-                    registers.update_value(value);
-                }
+            Distinct::Few(few) => {
+                insert(few, Coupon::from_value(value));
+                self.check_few();
             }
+            Distinct::Many(registers) => registers.update(value),
+            Distinct::Sum(registers) => registers.update_value(value),
         }
     }
 
-    fn add_coupon(&mut self, coupon: Coupon) {
+    /// Goes over to registers when the list is too long.
+    fn check_few(&mut self) {
         if let Distinct::Few(few) = self
-            && let Err(at) = few.binary_search(&coupon)
+            && few.len() > FEW
+            && let Some(sketch) = sketch_of(few)
         {
-            few.insert(at, coupon);
-            if few.len() > FEW {
-                self.grow();
-            }
-        }
-    }
-
-    /// Makes growing registers of whatever this is.
-    fn grow(&mut self) -> Option<&mut HllUnion> {
-        if !matches!(self, Distinct::Many(_)) {
-            // LG_K is a constant in the allowed range, so there are always registers.
-            let mut registers = HllUnion::new(LG_K).ok()?;
-            match self {
-                Distinct::Few(few) => registers.update(&sketch_of(few)?),
-                Distinct::Stored(sketch) => registers.update(sketch),
-                Distinct::None | Distinct::Many(_) => {}
-            }
-            *self = Distinct::Many(Box::new(registers));
-        }
-        match self {
-            Distinct::Many(registers) => Some(registers),
-            _ => None,
+            *self = Distinct::Many(Box::new(sketch));
         }
     }
 
@@ -87,25 +67,35 @@ impl Distinct {
         match (&mut *self, other) {
             (_, Distinct::None) => {}
             (Distinct::None, other) => *self = other.clone(),
-            (Distinct::Few(few), Distinct::Few(theirs)) if few.len() + theirs.len() <= 2 * FEW => {
-                few.extend_from_slice(theirs);
-                few.sort_unstable();
-                few.dedup();
-                if few.len() > FEW {
-                    self.grow();
-                }
+            (Distinct::Few(mine), Distinct::Few(theirs)) => {
+                unite(mine, theirs);
+                self.check_few();
             }
-            (_, other) => {
-                let theirs = match other {
-                    Distinct::Stored(sketch) => Some(Cow::Borrowed(sketch.as_ref())),
-                    Distinct::Many(registers) => Some(Cow::Owned(registers.to_sketch(HllType::Hll8))),
-                    Distinct::Few(few) => sketch_of(few).map(Cow::Owned),
-                    Distinct::None => None,
-                };
-                if let (Some(registers), Some(theirs)) = (self.grow(), theirs) {
-                    registers.update(&theirs);
-                }
+            (Distinct::Many(registers), Distinct::Few(few)) => add_coupons(registers, few),
+            (Distinct::Sum(sum), Distinct::Few(few)) => {
+                let mut registers = sum.to_sketch(HllType::Hll8);
+                add_coupons(&mut registers, few);
+                *self = Distinct::Many(Box::new(registers));
             }
+            (Distinct::Few(mine), Distinct::Many(_) | Distinct::Sum(_)) => {
+                let mine = std::mem::take(mine);
+                *self = other.clone();
+                self.merge(&Distinct::Few(mine));
+            }
+            (_, Distinct::Many(theirs)) => self.sum_up(theirs),
+            (_, Distinct::Sum(theirs)) => self.sum_up(&theirs.to_sketch(HllType::Hll8)),
+        }
+    }
+
+    fn sum_up(&mut self, theirs: &HllSketch) {
+        if let Distinct::Many(mine) = self
+            && let Ok(mut sum) = HllUnion::new(LG_K)
+        {
+            sum.update(mine);
+            *self = Distinct::Sum(Box::new(sum));
+        }
+        if let Distinct::Sum(sum) = self {
+            sum.update(theirs);
         }
     }
 
@@ -115,7 +105,7 @@ impl Distinct {
             Distinct::None => 0.0,
             Distinct::Few(few) => few.len() as f64,
             Distinct::Many(registers) => registers.composite_estimate(),
-            Distinct::Stored(sketch) => sketch.composite_estimate(),
+            Distinct::Sum(registers) => registers.composite_estimate(),
         };
         estimate.round().max(0.0) as u64
     }
@@ -123,9 +113,17 @@ impl Distinct {
     /// Halves the memory of one that will not grow any more.
     pub fn compact(&mut self) {
         match self {
+            Distinct::None => {}
             Distinct::Few(few) => few.shrink_to_fit(),
-            Distinct::Many(registers) => *self = Distinct::Stored(Box::new(registers.to_sketch(HllType::Hll4))),
-            Distinct::None | Distinct::Stored(_) => {}
+            Distinct::Many(registers) => {
+                if registers.target_type() != HllType::Hll4
+                    && let Ok(mut sum) = HllUnion::new(LG_K)
+                {
+                    sum.update(registers);
+                    **registers = sum.to_sketch(HllType::Hll4);
+                }
+            }
+            Distinct::Sum(sum) => *self = Distinct::Many(Box::new(sum.to_sketch(HllType::Hll4))),
         }
     }
 
@@ -135,7 +133,7 @@ impl Distinct {
             Distinct::None => 0,
             Distinct::Few(few) => 40 + 4 * few.capacity(),
             Distinct::Many(registers) => 160 + registers.estimated_size(),
-            Distinct::Stored(sketch) => 160 + sketch.estimated_size(),
+            Distinct::Sum(registers) => 160 + registers.estimated_size(),
         }
     }
 
@@ -144,8 +142,12 @@ impl Distinct {
         match self {
             Distinct::None => None,
             Distinct::Few(few) => sketch_of(few).map(|s| s.serialize()),
-            Distinct::Many(registers) => Some(registers.to_sketch(HllType::Hll4).serialize()),
-            Distinct::Stored(sketch) => Some(sketch.serialize()),
+            Distinct::Sum(sum) => Some(sum.to_sketch(HllType::Hll4).serialize()),
+            Distinct::Many(_) => {
+                let mut small = self.clone();
+                small.compact();
+                if let Distinct::Many(sketch) = small { Some(sketch.serialize()) } else { None }
+            }
         }
     }
 
@@ -158,13 +160,36 @@ impl Distinct {
         if sketch.lg_config_k() != LG_K {
             return Err(format!("a sketch of 2^{} registers; expected 2^{LG_K}", sketch.lg_config_k()));
         }
-        Ok(Distinct::Stored(Box::new(sketch)))
+        Ok(Distinct::Many(Box::new(sketch)))
     }
 }
 
+fn insert(list: &mut Vec<Coupon>, coupon: Coupon) {
+    if let Err(at) = list.binary_search(&coupon) {
+        list.insert(at, coupon);
+    }
+}
+
+/// Merges a sorted list into another.
+fn unite(mine: &mut Vec<Coupon>, theirs: &[Coupon]) {
+    if theirs.len() * 8 <= mine.len() {
+        theirs.iter().for_each(|c| insert(mine, *c));
+        return;
+    }
+    mine.extend_from_slice(theirs);
+    // Two sorted runs: a stable sort merges them in one pass.
+    mine.sort();
+    mine.dedup();
+}
+
+fn add_coupons(registers: &mut HllSketch, coupons: &[Coupon]) {
+    coupons.iter().for_each(|c| registers.update_with_coupon(*c));
+}
+
 fn sketch_of(coupons: &[Coupon]) -> Option<HllSketch> {
+    // LG_K is a constant in the allowed range, so there is always a sketch.
     let mut sketch = HllSketch::new(LG_K, HllType::Hll8).ok()?;
-    coupons.iter().for_each(|c| sketch.update_with_coupon(*c));
+    add_coupons(&mut sketch, coupons);
     Some(sketch)
 }
 
@@ -180,7 +205,7 @@ mod tests {
 
     #[test]
     fn any_cut_and_order_gives_the_same_estimate() {
-        for n in [1, 5, 48, 49, 200, 400, 1_000, 5_000, 60_000] {
+        for n in [1, 5, 48, 200, 383, 384, 385, 386, 400, 1_000, 5_000, 60_000] {
             let whole = of(0..n).value();
             for cut in [1, n / 3, n / 2, n - 1] {
                 let (mut a, b) = (of(0..cut), of(cut / 2..n));
@@ -192,7 +217,7 @@ mod tests {
             }
             let off = (whole as f64 / f64::from(n) - 1.0).abs();
             assert!(off < 4.0 * ERROR, "{n} estimated as {whole}");
-            if n <= 200 {
+            if n <= 384 {
                 assert_eq!(whole, u64::from(n));
             }
         }
@@ -200,7 +225,7 @@ mod tests {
 
     #[test]
     fn the_stored_form_says_the_same() {
-        for n in [0, 1, 48, 49, 300, 500, 20_000] {
+        for n in [0, 1, 7, 8, 9, 48, 300, 384, 385, 500, 20_000] {
             let d = of(0..n);
             let back = d.to_bytes().map_or(Distinct::None, |b| Distinct::from_bytes(&b).unwrap());
             assert_eq!(back.value(), d.value(), "{n}");

@@ -113,6 +113,11 @@ impl Fold {
         self.stamps.resize(self.groups.len(), self.stamp);
     }
 
+    /// Gives memory back of groups that will hardly change any more.
+    pub fn compact(&mut self) {
+        self.groups.compact();
+    }
+
     fn slots(&mut self, reading: &Reading<'_>, rows: &[u32]) -> Vec<u32> {
         let grain = self.view().grain_ms();
         let mut slots = Vec::with_capacity(rows.len());
