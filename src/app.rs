@@ -4,14 +4,15 @@ mod doors;
 mod stop;
 
 use crate::config::Config;
-use crate::event::Offset;
+use crate::event::{Flow, Offset};
 use crate::journal::Journal;
 use crate::pipeline::drain::Drain;
-use crate::pipeline::link::link;
+use crate::pipeline::link::{LinkGauge, LinkSender, link};
 use crate::platform::clock::Clock;
 use crate::platform::fs::RealFs;
 use crate::speed::streams;
 use crate::telemetry::Metrics;
+use crate::view::View;
 use crate::{batch, collector, dedupe, enrich, schema, serving, speed};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -35,149 +36,66 @@ pub struct App {
 const ENRICHED: usize = 64;
 const FLOW: usize = 256;
 
+/// What every box stands on.
+struct Ground<'c> {
+    config: &'c Config,
+    data: &'c Path,
+    state: PathBuf,
+    views: Vec<Arc<View>>,
+    clock: Clock,
+    metrics: Metrics,
+    /// Stops the collector, then enrichment, then the rest.
+    front: Drain,
+    middle: Drain,
+    back: Drain,
+}
+
+/// What keeps the truth, and the pure core that reads it.
+struct Stores {
+    journal: Journal,
+    resolver: Arc<schema::Resolver>,
+    enricher: Arc<enrich::Enricher>,
+    batch: batch::Built,
+    index: dedupe::Index,
+}
+
+/// The stages behind the journal, running, and what the private port sees of them.
+struct Stages {
+    enrich: enrich::Enrich,
+    dedupe: dedupe::Dedupe,
+    speed: speed::Speed,
+    speed_thread: stop::SpeedThread,
+    batch: batch::Running,
+    warehouse: Arc<dyn batch::warehouse::Reader>,
+    streams: Option<streams::Streams>,
+    links: Vec<LinkGauge>,
+    sinks: Vec<doors::SinkDoor>,
+}
+
 impl App {
     /// Builds and starts everything. Must be called inside a tokio runtime.
     ///
     /// # Errors
     /// [`StartError`].
     pub fn start(config: &Config, mode: &str, drain: Drain) -> Result<App, StartError> {
-        let (clock, metrics) = (Clock::System, Metrics::new());
-        let (middle, back) = (Drain::new(), Drain::new());
-        let data = config.data_dir.as_path();
-        let state = data.join("state");
+        let state = config.data_dir.join("state");
         std::fs::create_dir_all(&state).map_err(|e| StartError(format!("data_dir: {}: {e}", state.display())))?;
-        let views = compile(config)?;
-
-        // Stores and doors.
-        let (journal, found) =
-            Journal::open(&config.journal, &data.join("journal"), Arc::new(RealFs), clock.clone(), &metrics).map_err(say)?;
-        doors::tell_recovery(&found);
-        let resolver = schema::build(&config.iglu, Some(data), &metrics).map_err(say)?;
-
-        // The batch layer first: it knows where the warehouse is complete, and everything else begins there.
-        let batch = batch::build(
-            &config.batch,
-            &config.lake,
-            &config.warehouse,
-            batch::Deps {
-                data_dir: data.to_owned(),
-                views: views.clone(),
-                clock: clock.clone(),
-                metrics: metrics.clone(),
-                drain: back.clone(),
-                config_hash: config.hash(),
-            },
-        )
-        .map_err(say)?;
-        let boundary = batch.boundary;
-        fits(&journal, boundary.offset, data)?;
-
-        // Collector -> journal -> enrich -> dedupe -> (speed | batch | streams).
-        let steps = enrich::load_steps(&config.enrich, &resolver).map_err(|list| StartError(list.join("\n")))?;
-        let enricher =
-            Arc::new(enrich::Enricher::new(&config.enrich, steps, resolver.clone(), journal.id()).map_err(say)?);
-        let again = || doors::read_again(journal.clone(), enricher.clone(), clock.clone());
-        let index =
-            dedupe::Index::load(&config.dedupe, &state.join("dedupe"), boundary.offset, &mut again()).map_err(say)?;
-        let (enriched, to_dedupe) = link("enriched", ENRICHED);
-        let (speed_tx, to_speed) = link("speed", FLOW);
-        let (batch_tx, to_batch) = link("batch", FLOW);
-        let (streams_tx, to_streams) = link("streams", FLOW);
-        let mut outputs = vec![speed_tx, batch_tx];
-        let speed = speed::Speed::new(
-            config.speed.clone(),
-            speed::Deps {
-                views: views.clone(),
-                start: boundary,
-                state_dir: state.join("speed"),
-                clock: clock.clone(),
-                metrics: metrics.clone(),
-            },
-        )
-        .map_err(say)?;
-        let streams = match config.streams.kind {
-            streams::Kind::None => None,
-            _ => {
-                outputs.push(streams_tx);
-                let deps = streams::Deps {
-                    state: state.clone(),
-                    boundary: boundary.offset,
-                    refeed: doors::refeed(again(), index.clone(), journal.id()),
-                    views: doors::published(&speed, &views),
-                    on_cursor: doors::release(&journal, "streams"),
-                    metrics: metrics.clone(),
-                    drain: back.clone(),
-                };
-                Some(streams::build(&config.streams, to_streams, deps).map_err(say)?)
-            }
+        let ground = Ground {
+            config,
+            data: &config.data_dir,
+            state,
+            views: compile(config)?,
+            clock: Clock::System,
+            metrics: Metrics::new(),
+            front: drain,
+            middle: Drain::new(),
+            back: Drain::new(),
         };
-        let links = doors::gauges(&enriched, &outputs);
-        doors::release(&journal, "warehouse")(boundary.offset);
-        let (planner, warehouse, batch_status) = (batch.planner, batch.reader, batch.status);
-        let batch = batch.stage.start(to_batch, doors::batch_events(&speed, &journal)).map_err(say)?;
-        let speed_thread = speed::spawn(speed.clone(), to_speed, back.clone()).map_err(say)?;
-        let dedupe = dedupe::build(dedupe::Deps {
-            index: index.clone(),
-            planner,
-            journal_id: journal.id(),
-            input: to_dedupe,
-            outputs,
-            clock: clock.clone(),
-            metrics: metrics.clone(),
-            drain: back.clone(),
-        })
-        .map_err(say)?;
-        let enrich = enrich::build(
-            &config.enrich,
-            enrich::Deps {
-                enricher: enricher.clone(),
-                reader: journal.reader(boundary.offset).map_err(say)?,
-                clock: clock.clone(),
-                metrics: metrics.clone(),
-                drain: middle.clone(),
-                out: enriched,
-            },
-        )
-        .map_err(say)?;
-
-        // The two ports.
-        let health = journal.clone();
-        let health: collector::Health = Arc::new(move || health.health());
-        let collector =
-            collector::build(&config.collector, journal.appender(), health, clock.clone(), &metrics, drain.clone())
-                .map_err(say)?;
-        let collector_addr = collector.local_addr().or(collector.tls_addr()).ok_or_else(|| say("collector.listen: no port is open"))?;
-        let collector_url = format!("http://{}", doors::reachable(collector_addr));
-        let serving = serving::build(
-            &config.serving,
-            serving::Deps {
-                speed: speed.clone(),
-                warehouse,
-                views,
-                journal: doors::journal_door(&journal),
-                find: Box::new(move |id| index.find(id)),
-                enrich: doors::enrich_door(enricher, clock.clone()),
-                registry: resolver,
-                links,
-                sinks: doors::sinks(config, batch_status, streams.as_ref()),
-                bounds: Vec::new(),
-                not_ready: doors::not_ready(&journal),
-                ui: serving::Ui {
-                    mode: mode.to_owned(),
-                    collector_url: collector_url.clone(),
-                    version: enrich::VERSION.to_owned(),
-                },
-                demo: doors::demo_door(collector_url, clock.clone(), drain.clone()),
-                clock,
-                metrics,
-                drain: back.clone(),
-            },
-        )
-        .map_err(say)?;
-        let serving_addr = serving.local_addr();
-        let parts = stop::Parts { journal, enrich, dedupe, speed: speed_thread, batch, streams, front: drain, middle, back };
-        let running = stop::Running::start(parts, collector, serving);
-        Ok(App { data_dir: data.to_owned(), collector_addr, serving_addr, speed, running })
+        let stores = open_stores(&ground)?;
+        let (journal, resolver) = (stores.journal.clone(), stores.resolver.clone());
+        let (index, enricher) = (stores.index.clone(), stores.enricher.clone());
+        let stages = start_stages(&ground, stores)?;
+        open_ports(ground, mode, journal, resolver, index, enricher, stages)
     }
 
     /// Where the public port listens.
@@ -207,7 +125,167 @@ impl App {
     }
 }
 
-fn compile(config: &Config) -> Result<Vec<Arc<crate::view::View>>, StartError> {
+/// Journal, schemas, warehouse and the index of event ids: everything begins where the warehouse is complete.
+fn open_stores(on: &Ground<'_>) -> Result<Stores, StartError> {
+    let config = on.config;
+    let folder = on.data.join("journal");
+    let (journal, found) =
+        Journal::open(&config.journal, &folder, Arc::new(RealFs), on.clock.clone(), &on.metrics).map_err(say)?;
+    doors::tell_recovery(&found);
+    let resolver = schema::build(&config.iglu, Some(on.data), &on.metrics).map_err(say)?;
+    let batch = batch::build(
+        &config.batch,
+        &config.lake,
+        &config.warehouse,
+        batch::Deps {
+            data_dir: on.data.to_owned(),
+            views: on.views.clone(),
+            clock: on.clock.clone(),
+            metrics: on.metrics.clone(),
+            drain: on.back.clone(),
+            config_hash: config.hash(),
+        },
+    )
+    .map_err(say)?;
+    let boundary = batch.boundary.offset;
+    fits(&journal, boundary, on.data)?;
+    let steps = enrich::load_steps(&config.enrich, &resolver).map_err(|list| StartError(list.join("\n")))?;
+    let enricher = enrich::Enricher::new(&config.enrich, steps, resolver.clone(), journal.id()).map_err(say)?;
+    let enricher = Arc::new(enricher);
+    let mut again = doors::read_again(journal.clone(), enricher.clone(), on.clock.clone());
+    let index = dedupe::Index::load(&config.dedupe, &on.state.join("dedupe"), boundary, &mut again).map_err(say)?;
+    Ok(Stores { journal, resolver, enricher, batch, index })
+}
+
+/// Enrich → dedupe → (speed | batch | streams).
+fn start_stages(on: &Ground<'_>, stores: Stores) -> Result<Stages, StartError> {
+    let Stores { journal, enricher, batch, index, .. } = stores;
+    let boundary = batch.boundary;
+    let (enriched, to_dedupe) = link("enriched", ENRICHED);
+    let (speed_tx, to_speed) = link("speed", FLOW);
+    let (batch_tx, to_batch) = link("batch", FLOW);
+    let mut outputs = vec![speed_tx, batch_tx];
+    let deps = speed::Deps {
+        views: on.views.clone(),
+        start: boundary,
+        state_dir: on.state.join("speed"),
+        clock: on.clock.clone(),
+        metrics: on.metrics.clone(),
+    };
+    let speed = speed::Speed::new(on.config.speed.clone(), deps).map_err(say)?;
+    let streams = start_streams(on, &speed, &journal, &enricher, &index, boundary.offset, &mut outputs)?;
+    let links = doors::gauges(&enriched, &outputs);
+    let sinks = doors::sinks(on.config, batch.status, streams.as_ref());
+    doors::release(&journal, "warehouse")(boundary.offset);
+    let running = batch.stage.start(to_batch, doors::batch_events(&speed, &journal)).map_err(say)?;
+    let speed_thread = speed::spawn(speed.clone(), to_speed, on.back.clone()).map_err(say)?;
+    let dedupe = dedupe::build(dedupe::Deps {
+        index,
+        planner: batch.planner,
+        journal_id: journal.id(),
+        input: to_dedupe,
+        outputs,
+        clock: on.clock.clone(),
+        metrics: on.metrics.clone(),
+        drain: on.back.clone(),
+    })
+    .map_err(say)?;
+    let deps = enrich::Deps {
+        enricher,
+        reader: journal.reader(boundary.offset).map_err(say)?,
+        clock: on.clock.clone(),
+        metrics: on.metrics.clone(),
+        drain: on.middle.clone(),
+        out: enriched,
+    };
+    let enrich = enrich::build(&on.config.enrich, deps).map_err(say)?;
+    Ok(Stages { enrich, dedupe, speed, speed_thread, batch: running, warehouse: batch.reader, streams, links, sinks })
+}
+
+/// The stream sink, if one is configured: one more output of the fork.
+fn start_streams(
+    on: &Ground<'_>,
+    speed: &speed::Speed,
+    journal: &Journal,
+    enricher: &Arc<enrich::Enricher>,
+    index: &dedupe::Index,
+    boundary: Offset,
+    outputs: &mut Vec<LinkSender<Flow>>,
+) -> Result<Option<streams::Streams>, StartError> {
+    if on.config.streams.kind == streams::Kind::None {
+        return Ok(None);
+    }
+    let (tx, input) = link("streams", FLOW);
+    outputs.push(tx);
+    let again = doors::read_again(journal.clone(), enricher.clone(), on.clock.clone());
+    let deps = streams::Deps {
+        state: on.state.clone(),
+        boundary,
+        refeed: doors::refeed(again, index.clone(), journal.id()),
+        views: doors::published(speed, &on.views),
+        on_cursor: doors::release(journal, "streams"),
+        metrics: on.metrics.clone(),
+        drain: on.back.clone(),
+    };
+    streams::build(&on.config.streams, input, deps).map(Some).map_err(say)
+}
+
+/// The public and the private port, and the watch over all parts.
+fn open_ports(
+    on: Ground<'_>,
+    mode: &str,
+    journal: Journal,
+    registry: Arc<schema::Resolver>,
+    index: dedupe::Index,
+    enricher: Arc<enrich::Enricher>,
+    stages: Stages,
+) -> Result<App, StartError> {
+    let health = journal.clone();
+    let health: collector::Health = Arc::new(move || health.health());
+    let appender = journal.appender();
+    let collector =
+        collector::build(&on.config.collector, appender, health, on.clock.clone(), &on.metrics, on.front.clone())
+            .map_err(say)?;
+    let collector_addr =
+        collector.local_addr().or(collector.tls_addr()).ok_or_else(|| say("collector.listen: no port is open"))?;
+    let collector_url = format!("http://{}", doors::reachable(collector_addr));
+    let ui = serving::Ui { mode: mode.into(), collector_url: collector_url.clone(), version: enrich::VERSION.into() };
+    let deps = serving::Deps {
+        speed: stages.speed.clone(),
+        warehouse: stages.warehouse,
+        views: on.views,
+        journal: doors::journal_door(&journal),
+        find: Box::new(move |id| index.find(id)),
+        enrich: doors::enrich_door(enricher, on.clock.clone()),
+        registry,
+        links: stages.links,
+        sinks: stages.sinks,
+        bounds: Vec::new(),
+        not_ready: doors::not_ready(&journal),
+        ui,
+        demo: doors::demo_door(collector_url, on.clock.clone(), on.front.clone()),
+        clock: on.clock,
+        metrics: on.metrics,
+        drain: on.back.clone(),
+    };
+    let serving = serving::build(&on.config.serving, deps).map_err(say)?;
+    let serving_addr = serving.local_addr();
+    let parts = stop::Parts {
+        journal,
+        enrich: stages.enrich,
+        dedupe: stages.dedupe,
+        speed: stages.speed_thread,
+        batch: stages.batch,
+        streams: stages.streams,
+        front: on.front,
+        middle: on.middle,
+        back: on.back,
+    };
+    let running = stop::Running::start(parts, collector, serving);
+    Ok(App { data_dir: on.data.to_owned(), collector_addr, serving_addr, speed: stages.speed, running })
+}
+
+fn compile(config: &Config) -> Result<Vec<Arc<View>>, StartError> {
     let all = crate::view::builtin().into_iter().chain(config.views.iter().cloned());
     all.map(|def| def.compile().map_err(|e| StartError(format!("view \"{}\": {e}", def.name)))).collect()
 }

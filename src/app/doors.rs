@@ -180,7 +180,8 @@ pub(super) fn batch_events(speed: &Speed, journal: &Journal) -> batch::Callbacks
     }
 }
 
-type SinkDoor = Box<dyn Fn() -> SinkState + Send + Sync>;
+/// Asks one sink how it is.
+pub(super) type SinkDoor = Box<dyn Fn() -> SinkState + Send + Sync>;
 
 /// Where data leave to, for the status page.
 pub(super) fn sinks(config: &Config, batch: batch::Status, streams: Option<&Streams>) -> Vec<SinkDoor> {
@@ -194,7 +195,13 @@ pub(super) fn sinks(config: &Config, batch: batch::Status, streams: Option<&Stre
         SinkState {
             name: "warehouse".to_owned(),
             kind: kind.clone(),
-            state: if states.stopped.is_some() { "off" } else if error.is_some() { "retrying" } else { "ok" },
+            state: if states.stopped.is_some() {
+                "off"
+            } else if error.is_some() {
+                "retrying"
+            } else {
+                "ok"
+            },
             last_success_ms: (states.boundary.time_ms > 0).then_some(states.boundary.time_ms),
             retries: 0,
             error,

@@ -21,12 +21,15 @@ const LAST_COMMIT: Duration = Duration::from_secs(20);
 /// How often the parts are looked after.
 const WATCH: Duration = Duration::from_millis(250);
 
+/// The speed layer's thread.
+pub(super) type SpeedThread = JoinHandle<Result<(), SpeedError>>;
+
 /// Everything that runs.
 pub(super) struct Parts {
     pub(super) journal: Journal,
     pub(super) enrich: Enrich,
     pub(super) dedupe: Dedupe,
-    pub(super) speed: JoinHandle<Result<(), SpeedError>>,
+    pub(super) speed: SpeedThread,
     pub(super) batch: crate::batch::Running,
     pub(super) streams: Option<Streams>,
     /// Raised to stop the collector, and by whoever wants the program to end.
@@ -90,7 +93,10 @@ impl Running {
         // The collector answers what it has; after that nobody appends any more.
         wait(ports.next(), Duration::from_secs(60));
         let end = Instant::now() + CATCH_UP;
-        while parts.enrich.enriched() < parts.journal.durable_end() && !parts.enrich.is_finished() && Instant::now() < end {
+        while parts.enrich.enriched() < parts.journal.durable_end()
+            && !parts.enrich.is_finished()
+            && Instant::now() < end
+        {
             std::thread::sleep(Duration::from_millis(5));
         }
         parts.middle.raise();

@@ -71,7 +71,8 @@ impl Api {
             let port = listen.rsplit(':').next().unwrap_or("9090");
             format!("http://127.0.0.1:{port}")
         });
-        let token = instance.token.clone().or_else(|| loaded.config.serving.tokens.first().map(|t| t.text().to_owned()));
+        let token =
+            instance.token.clone().or_else(|| loaded.config.serving.tokens.first().map(|t| t.text().to_owned()));
         let client = Client::builder().timeout(timeout).build().map_err(|e| {
             eprintln!("snowshed: no HTTP client: {e}");
             Exit::Failed
@@ -165,8 +166,11 @@ fn print_table(text: &str) {
         })
         .collect();
     let line = |cells: &[String]| {
-        let padded: Vec<String> =
-            cells.iter().zip(&widths).map(|(c, w)| format!("{c}{}", " ".repeat(w - c.chars().count().min(*w)))).collect();
+        let padded: Vec<String> = cells
+            .iter()
+            .zip(&widths)
+            .map(|(c, w)| format!("{c}{}", " ".repeat(w - c.chars().count().min(*w))))
+            .collect();
         println!("{}", padded.join("  ").trim_end());
     };
     line(&columns);

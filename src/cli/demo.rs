@@ -1,8 +1,8 @@
 //! `snowshed demo`: the pipeline with built-in traffic, and where to look.
 
+use super::Exit;
 use super::run::{signal, with_app};
 use super::traffic::{Sent, Shape, Target, run as send};
-use super::Exit;
 use crate::config::Loaded;
 use crate::pipeline::drain::Drain;
 use crate::platform::clock::Clock;
@@ -90,7 +90,11 @@ pub(super) fn demo(loaded: Loaded, args: DemoArgs) -> Exit {
         }
         stop.raise();
         let _ = tokio::time::timeout(Duration::from_secs(5), traffic).await;
-        println!("  {} events accepted, {} refused", sent.accepted.load(Ordering::Relaxed), sent.refused.load(Ordering::Relaxed));
+        println!(
+            "  {} events accepted, {} refused",
+            sent.accepted.load(Ordering::Relaxed),
+            sent.refused.load(Ordering::Relaxed)
+        );
         app
     })
 }
@@ -124,7 +128,11 @@ fn only_traffic(args: &DemoArgs, shape: Shape, until: Option<Duration>) -> Exit 
             () = signal(&drain) => Ok(()),
         }
     });
-    println!("{} events accepted, {} refused", sent.accepted.load(Ordering::Relaxed), sent.refused.load(Ordering::Relaxed));
+    println!(
+        "{} events accepted, {} refused",
+        sent.accepted.load(Ordering::Relaxed),
+        sent.refused.load(Ordering::Relaxed)
+    );
     match result {
         Ok(()) => Exit::Done,
         Err(e) => {

@@ -77,7 +77,14 @@ pub(super) fn enrich(loaded: &Loaded, args: &EnrichArgs) -> Exit {
     exit
 }
 
-fn one(enricher: &Enricher, number: u64, line: &[u8], etl_ms: i64, with_tsv: bool, out: &mut String) -> Result<(), String> {
+fn one(
+    enricher: &Enricher,
+    number: u64,
+    line: &[u8],
+    etl_ms: i64,
+    with_tsv: bool,
+    out: &mut String,
+) -> Result<(), String> {
     if line.trim_ascii().is_empty() {
         return Ok(());
     }

@@ -122,8 +122,12 @@ fn wrk(url: &str, script: Option<&PathBuf>, seconds: u64) -> Result<f64, String>
 }
 
 fn query() -> String {
-    let mut query = String::from("e=pv&eid=3f1d0a4e-7f2b-4c7e-9b0e-5d3f6c2a1b00&tv=js-4.10.1&p=web&aid=shop&tna=sp&dtm=1764000000000");
-    query.push_str("&url=https%3A%2F%2Fshop.example%2Fcars%2F1&page=Cars&lang=en-US&cs=UTF-8&res=1920x1080&vp=1903x969&cx=");
+    let mut query = String::from(
+        "e=pv&eid=3f1d0a4e-7f2b-4c7e-9b0e-5d3f6c2a1b00&tv=js-4.10.1&p=web&aid=shop&tna=sp&dtm=1764000000000",
+    );
+    query.push_str(
+        "&url=https%3A%2F%2Fshop.example%2Fcars%2F1&page=Cars&lang=en-US&cs=UTF-8&res=1920x1080&vp=1903x969&cx=",
+    );
     while query.len() < QUERY {
         query.push_str("eyJzY2hlbWEiOiJpZ2x1OmNvbS5z");
     }

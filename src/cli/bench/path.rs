@@ -96,8 +96,7 @@ pub(super) fn measure(rate: u32, seconds: u64) -> Result<Vec<Figure>, String> {
 fn steady(collector: u16, serving: u16, rate: u32, seconds: u64, pid: u32, idle: f64) -> Result<Vec<Figure>, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     let bodies = Arc::new(Bodies::render(2000, 10, 11, crate::platform::clock::Clock::System.now_ms()));
-    let load =
-        Load { rate, batch: 10, connections: 64, time: Duration::from_secs(seconds), seed: rand::random() };
+    let load = Load { rate, batch: 10, connections: 64, time: Duration::from_secs(seconds), seed: rand::random() };
     let to = SocketAddr::from(([127, 0, 0, 1], collector));
     let watch = std::thread::spawn(move || watch(serving, pid, Duration::from_secs(seconds)));
     let start = Instant::now();
@@ -169,5 +168,7 @@ fn status(serving: u16) -> Result<serde_json::Value, String> {
 fn resident_mb(pid: u32) -> f64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = text.lines().find_map(|l| l.strip_prefix("VmRSS:"));
-    line.and_then(|l| l.split_whitespace().next()).and_then(|n| n.parse::<f64>().ok()).map_or(f64::NAN, |kb| kb / 1024.0)
+    line.and_then(|l| l.split_whitespace().next())
+        .and_then(|n| n.parse::<f64>().ok())
+        .map_or(f64::NAN, |kb| kb / 1024.0)
 }

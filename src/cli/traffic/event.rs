@@ -19,7 +19,7 @@ pub fn next(site: &mut Site, shape: &Shape, now: i64, rng: &mut SmallRng) -> Map
     let visitor = site.visitor(rng);
     let kind = if visitor.events == 0 { 0.0 } else { rng.random::<f64>() };
     let first = visitor.events == 0;
-    if kind < 0.35 {
+    if kind < PAGE_VIEW {
         visitor.page = next_page;
         visitor.page_view = random_uuid(rng);
     }
@@ -64,37 +64,57 @@ pub fn next(site: &mut Site, shape: &Shape, now: i64, rng: &mut SmallRng) -> Map
             "userId": v.domain_userid.to_string(), "sessionId": v.session.to_string(), "eventIndex": v.events, "sessionIndex": v.session_index,
             "previousSessionId": null, "storageMechanism": "COOKIE_1", "firstEventId": null, "firstEventTimestamp": null}}),
     ];
-    match kind {
-        k if k < 0.35 => {
-            put("e", "pv".to_owned());
-            if platform == "web" {
-                contexts.push(timing(created, rng));
-            }
-        }
-        k if k < 0.80 => ping(&mut put, v.device.view, rng),
-        k if k < 0.90 => {
-            put("e", "ue".to_owned());
-            put("ue_px", encode(&link_click(&host, next_page, shape, rng)));
-        }
-        k if k < 0.96 => {
-            put("e", "se".to_owned());
-            put("se_ca", "listing".to_owned());
-            put("se_ac", ["save", "share", "zoom", "contact"][rng.random_range(0..4)].to_owned());
-            put("se_la", format!("item-{}", 100 + next_page));
-            put("se_va", format!("{}.{:02}", rng.random_range(1..500), rng.random_range(0..100)));
-        }
-        _ => order(&mut put, shape, rng),
+    let scene = Scene { kind, host: &host, page: next_page, view: v.device.view };
+    act(&mut put, &scene, rng);
+    if kind < PAGE_VIEW && platform == "web" {
+        contexts.push(timing(created, rng));
     }
     if rng.random_bool(shape.failing) {
         spoil(&mut put, rng);
     }
-    put("cx", encode(&json!({"schema": "iglu:com.snowplowanalytics.snowplow/contexts/jsonschema/1-0-0", "data": contexts})));
+    put(
+        "cx",
+        encode(&json!({"schema": "iglu:com.snowplowanalytics.snowplow/contexts/jsonschema/1-0-0", "data": contexts})),
+    );
     e
 }
 
 /// Base64 as trackers send self-describing JSON.
 pub fn encode(value: &Value) -> String {
     URL_SAFE_NO_PAD.encode(value.to_string())
+}
+
+/// Shares of the kinds of event, cumulated.
+const PAGE_VIEW: f64 = 0.35;
+const PING: f64 = 0.80;
+const CLICK: f64 = 0.90;
+const STRUCT: f64 = 0.96;
+
+/// What somebody does where.
+struct Scene<'a> {
+    kind: f64,
+    host: &'a str,
+    page: usize,
+    view: (u32, u32),
+}
+
+fn act(put: &mut impl FnMut(&str, String), scene: &Scene<'_>, rng: &mut SmallRng) {
+    match scene.kind {
+        k if k < PAGE_VIEW => put("e", "pv".to_owned()),
+        k if k < PING => ping(put, scene.view, rng),
+        k if k < CLICK => {
+            put("e", "ue".to_owned());
+            put("ue_px", encode(&link_click(scene.host, scene.page, rng)));
+        }
+        k if k < STRUCT => {
+            put("e", "se".to_owned());
+            put("se_ca", "listing".to_owned());
+            put("se_ac", ["save", "share", "zoom", "contact"][rng.random_range(0..4)].to_owned());
+            put("se_la", format!("item-{}", 100 + scene.page));
+            put("se_va", format!("{}.{:02}", rng.random_range(1..500), rng.random_range(0..100)));
+        }
+        _ => order(put, rng),
+    }
 }
 
 fn ping(put: &mut impl FnMut(&str, String), view: (u32, u32), rng: &mut SmallRng) {
@@ -105,7 +125,7 @@ fn ping(put: &mut impl FnMut(&str, String), view: (u32, u32), rng: &mut SmallRng
     put("pp_may", rng.random_range(200..view.1 * 3).to_string());
 }
 
-fn order(put: &mut impl FnMut(&str, String), _shape: &Shape, rng: &mut SmallRng) {
+fn order(put: &mut impl FnMut(&str, String), rng: &mut SmallRng) {
     let total = f64::from(rng.random_range(900..25_000)) / 100.0;
     put("e", "tr".to_owned());
     put("tr_id", format!("o-{}", random_uuid(rng).simple()));
@@ -119,9 +139,18 @@ fn order(put: &mut impl FnMut(&str, String), _shape: &Shape, rng: &mut SmallRng)
 fn timing(at: i64, rng: &mut SmallRng) -> Value {
     let mut t = at - rng.random_range(300..2500);
     let mut data = Map::new();
-    for key in ["navigationStart", "fetchStart", "requestStart", "responseStart", "responseEnd", "domLoading",
-        "domInteractive", "domComplete", "loadEventStart", "loadEventEnd"]
-    {
+    for key in [
+        "navigationStart",
+        "fetchStart",
+        "requestStart",
+        "responseStart",
+        "responseEnd",
+        "domLoading",
+        "domInteractive",
+        "domComplete",
+        "loadEventStart",
+        "loadEventEnd",
+    ] {
         data.insert(key.to_owned(), t.into());
         t += rng.random_range(0..180);
     }
@@ -133,7 +162,7 @@ fn unstruct(schema: &str, data: Value) -> Value {
         "data": {"schema": schema, "data": data}})
 }
 
-fn link_click(host: &str, page: usize, _shape: &Shape, rng: &mut SmallRng) -> Value {
+fn link_click(host: &str, page: usize, rng: &mut SmallRng) -> Value {
     unstruct(
         "iglu:com.snowplowanalytics.snowplow/link_click/jsonschema/1-0-1",
         json!({"targetUrl": format!("https://{host}/offers/{}", 100 + page), "elementId": format!("teaser-{}", rng.random_range(1..9)),

@@ -91,7 +91,9 @@ impl Bodies {
     /// A script that makes wrk send the first body.
     pub fn wrk_script(&self) -> String {
         let body = self.texts().next().unwrap_or_default();
-        format!("wrk.method = \"POST\"\nwrk.headers[\"Content-Type\"] = \"application/json; charset=UTF-8\"\nwrk.body = [==[{body}]==]\n")
+        format!(
+            "wrk.method = \"POST\"\nwrk.headers[\"Content-Type\"] = \"application/json; charset=UTF-8\"\nwrk.body = [==[{body}]==]\n"
+        )
     }
 
     /// Average size of a body in bytes.

@@ -43,7 +43,8 @@ pub async fn run(
     drain: Drain,
     sent: Arc<Sent>,
 ) -> Result<(), reqwest::Error> {
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).pool_max_idle_per_host(IN_FLIGHT).build()?;
+    let client =
+        reqwest::Client::builder().timeout(Duration::from_secs(10)).pool_max_idle_per_host(IN_FLIGHT).build()?;
     let url = format!("{}/com.snowplowanalytics.snowplow/tp2", target.collector);
     let mut sites = Sites::new(shape.sites, shape.seed);
     let mut rng = SmallRng::seed_from_u64(shape.seed ^ clock.now_ms() as u64);
@@ -105,13 +106,7 @@ pub async fn send_some(target: &Target, app_id: &str, count: usize, clock: &Cloc
     }
 }
 
-fn request(
-    sites: &mut Sites,
-    shape: &Shape,
-    now: i64,
-    most: usize,
-    rng: &mut SmallRng,
-) -> (&'static str, Vec<Value>) {
+fn request(sites: &mut Sites, shape: &Shape, now: i64, most: usize, rng: &mut SmallRng) -> (&'static str, Vec<Value>) {
     let site = sites.pick(rng);
     let count = rng.random_range(1..=4).min(most.max(1));
     let user_agent = site.visitor(rng).device.user_agent;

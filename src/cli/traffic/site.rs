@@ -118,12 +118,13 @@ const LOCALES: &[(&str, &str)] = &[
 ];
 
 const FIRST: &[&str] = &[
-    "cars", "bikes", "boats", "vans", "tools", "garden", "books", "vinyl", "shoes", "coats", "tents", "lamps", "chairs",
-    "plants", "games", "phones", "cameras", "coffee", "bread", "wine",
+    "cars", "bikes", "boats", "vans", "tools", "garden", "books", "vinyl", "shoes", "coats", "tents", "lamps",
+    "chairs", "plants", "games", "phones", "cameras", "coffee", "bread", "wine",
 ];
 const SECOND: &[&str] = &["shop", "market", "blog", "news", "deals", "club", "app", "forum", "guide", "outlet"];
-const TOPICS: &[&str] =
-    &["cars", "offers", "about", "search", "guide", "reviews", "cart", "checkout", "help", "stories", "compare", "saved"];
+const TOPICS: &[&str] = &[
+    "cars", "offers", "about", "search", "guide", "reviews", "cart", "checkout", "help", "stories", "compare", "saved",
+];
 
 /// Visitors that a site keeps in mind; a new one replaces an old one.
 const VISITORS_PER_SITE: usize = 40;
