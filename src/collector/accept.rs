@@ -38,16 +38,21 @@ pub(super) async fn accept(
     hands: Arc<[Hand]>,
     mut stopped: watch::Receiver<bool>,
 ) {
+    let mut failing = false;
     loop {
         let accepted = tokio::select! {
             biased;
             _ = stopped.wait_for(|stop| *stop) => return,
             accepted = listener.accept() => accepted,
         };
+        let failed_before = std::mem::replace(&mut failing, accepted.is_err());
         let (stream, peer) = match accepted {
             Ok((stream, peer)) => (stream, canonical(peer.ip())),
             Err(e) => {
-                tracing::warn!("cannot accept a connection: {e}");
+                // Said once, not twenty times a second while it lasts.
+                if !failed_before {
+                    tracing::warn!("cannot accept a connection: {e}");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }

@@ -87,6 +87,8 @@ pub struct Cookie {
     pub domains: Vec<String>,
     /// Domain when none of `domains` fits; empty: the cookie belongs to the collector's own host.
     pub fallback_domain: String,
+    /// Whether a request without `Origin`, as image pixels are, chooses among `domains` by the host of its `Referer`.
+    pub use_referer: bool,
     /// Attribute `Secure`. `SameSite=None` implies it.
     pub secure: bool,
     /// Attribute `HttpOnly`.
@@ -105,6 +107,7 @@ impl Default for Cookie {
             max_age: Span::from_secs(365 * 86_400),
             domains: Vec::new(),
             fallback_domain: String::new(),
+            use_referer: false,
             secure: true,
             http_only: true,
             same_site: SameSite::None,

@@ -48,6 +48,13 @@ impl<'a> Origin<'a> {
         (scheme_fits && host_fits && port_fits).then_some(Origin { whole: text, scheme_len, host_len })
     }
 
+    /// The origin of a URL.
+    pub fn of_url(url: &'a [u8]) -> Option<Self> {
+        let host = memchr::memmem::find(url, b"://")? + 3;
+        let end = url[host..].iter().position(|b| matches!(b, b'/' | b'?' | b'#')).map_or(url.len(), |n| host + n);
+        Origin::parse(&url[..end])
+    }
+
     /// The host, as it was sent.
     pub fn host(&self) -> &'a [u8] {
         let from = self.scheme_len + 3;

@@ -1,4 +1,4 @@
-//! Why the collector cannot start.
+//! Why the collector cannot start, or did not go on.
 
 use crate::net::BindError;
 use crate::net::tls::TlsError;
@@ -21,7 +21,15 @@ pub enum BuildError {
     /// The certificate cannot be used.
     #[error("collector.tls: {0}")]
     Tls(#[from] TlsError),
-    /// A thread cannot be started.
+}
+
+/// Why the collector stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A thread or its runtime cannot be started.
     #[error("cannot start a thread of the collector: {0}")]
-    Thread(io::Error),
+    Thread(#[from] io::Error),
+    /// A thread ended by a defect; nobody is served any more.
+    #[error("a thread of the collector ended by itself")]
+    Ended,
 }

@@ -156,7 +156,7 @@ fn ask(bytes: &[u8], head: &Head, body: &[u8]) -> (Vec<Payload>, usize) {
     let (reply, stored) = match answer(settings(), &request, &wall, false, &mut Entropy::System, &mut records) {
         Answer::Now(reply) => (reply, false),
         Answer::Store(recipe) => (recipe.not_stored(), true),
-        Answer::SinkHealth => (Reply::health(true), false),
+        Answer::SinkHealth => (Reply::sink_health(true), false),
     };
     check_reply(&reply, &wall);
     let (mut payloads, mut rows) = (Vec::new(), 0);

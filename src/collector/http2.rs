@@ -192,7 +192,7 @@ fn ask(parts: &http::request::Parts, body: &[u8], worker: &Arc<Worker>, peer: Ip
     let records = if has_room { &mut open.records } else { &mut thrown_away };
     match answer(&shared.settings, &request, wall, worker.is_draining(), entropy, records) {
         Answer::Now(reply) => Asked::Now(reply),
-        Answer::SinkHealth => Asked::Now(Reply::health((shared.health)().is_ok())),
+        Answer::SinkHealth => Asked::Now(Reply::sink_health((shared.health)().is_ok())),
         Answer::Store(recipe) if has_room => {
             let ticket = worker.new_slot();
             open.submit(ticket.slot.clone());
@@ -259,6 +259,9 @@ fn finished(reply: Reply, worker: &Worker, head_only: bool) -> Response<Full<Byt
             headers.append(name, value);
         }
     });
+    if !reply.may_have_body() {
+        return response;
+    }
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(reply.body().len()));
     if !head_only {
         *response.body_mut() = Full::new(reply.into_body());

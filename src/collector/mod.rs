@@ -43,6 +43,6 @@ mod worker;
 mod tests;
 
 pub use config::Config;
-pub use error::BuildError;
+pub use error::{BuildError, RunError};
 pub use stage::{Collector, build};
 pub use worker::Health;

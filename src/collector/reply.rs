@@ -13,7 +13,8 @@ use bytes::Bytes;
 /// 43 bytes: a transparent GIF of one pixel.
 pub const PIXEL: &[u8; 43] = b"GIF89a\x01\x00\x01\x00\xf0\x00\x00\xff\xff\xff\x00\x00\x00\x21\xf9\x04\x05\x00\x00\x00\x00\x2c\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02\x44\x01\x00\x3b";
 
-const TEXT: &str = "text/plain; charset=UTF-8";
+const TEXT: &str = "text/plain";
+const TEXT_UTF8: &str = "text/plain; charset=UTF-8";
 const ROBOTS: &[u8] =
     b"User-agent: *\nDisallow: /\n\nUser-agent: Googlebot\nDisallow: /\n\nUser-agent: AdsBot-Google\nDisallow: /";
 
@@ -131,7 +132,13 @@ impl Reply {
 
     /// `/health`.
     pub fn health(well: bool) -> Self {
-        if well { Reply::text(200, b"ok") } else { Reply::text(503, b"Service Unavailable") }
+        let reply = if well { Reply::text(200, b"ok") } else { Reply::text(503, b"Service Unavailable") };
+        Reply { content_type: Some(TEXT_UTF8), ..reply }
+    }
+
+    /// `/sink-health`.
+    pub fn sink_health(well: bool) -> Self {
+        Reply { content_type: Some(TEXT), ..Reply::health(well) }
     }
 
     /// `/robots.txt`.
@@ -151,7 +158,7 @@ impl Reply {
 
     /// No such route.
     pub fn not_found() -> Self {
-        Reply::text(404, b"Not found")
+        Reply { content_type: Some(TEXT_UTF8), ..Reply::text(404, b"Not found") }
     }
 
     /// `/r/…` while redirects are off.
@@ -182,6 +189,11 @@ impl Reply {
     /// The status.
     pub fn status(&self) -> u16 {
         self.status
+    }
+
+    /// Whether a reply of this status may have a body at all (RFC 9110 §8.6); only `root.status` can ask for one that may not.
+    pub fn may_have_body(&self) -> bool {
+        !matches!(self.status, 204 | 205 | 304)
     }
 
     /// The body.

@@ -8,6 +8,7 @@ use super::redirect;
 use super::request::Headers;
 use super::route::PathMap;
 use crate::net::Network;
+use crate::net::http1::Name;
 use crate::platform::units::Span;
 use bytes::Bytes;
 use regex::bytes::Regex;
@@ -62,6 +63,7 @@ pub struct Settings {
     pub client_cookie: Option<CookieText>,
     pub cookie_domains: Vec<String>,
     pub has_fallback_domain: bool,
+    pub cookie_by_referer: bool,
     pub cookie_age: Span,
     pub dnt: Option<(Vec<u8>, Regex)>,
     pub bounce: Option<Bounce>,
@@ -130,6 +132,7 @@ impl Settings {
                 .then(|| cookie_text(&config.cookie, twin, false)),
             cookie_domains: config.cookie.domains.clone(),
             has_fallback_domain: !config.cookie.fallback_domain.is_empty(),
+            cookie_by_referer: config.cookie.use_referer,
             cookie_age: config.cookie.max_age,
             dnt,
             bounce,
@@ -166,9 +169,13 @@ impl Settings {
 
     /// The domain of the cookie for a request: the first configured one that is the host of an origin or a parent of it.
     pub fn cookie_domain(&self, headers: Headers<'_>) -> DomainChoice {
+        let within = |host: &[u8], domain: &[u8]| host.eq_ignore_ascii_case(domain) || cors::is_below(host, domain);
+        let referer =
+            headers.get(Name::Referer).filter(|_| self.cookie_by_referer && headers.get(Name::Origin).is_none());
+        let referer = referer.and_then(cors::Origin::of_url);
         let fits = |domain: &str| {
             let domain = domain.as_bytes();
-            cors::origins(headers).any(|o| o.host().eq_ignore_ascii_case(domain) || cors::is_below(o.host(), domain))
+            cors::origins(headers).chain(referer).any(|o| within(o.host(), domain))
         };
         match self.cookie_domains.iter().position(|d| fits(d)) {
             Some(at) => 2 + at,
@@ -225,7 +232,7 @@ fn flash_policy(config: &Config) -> Bytes {
     let mut xml = String::from("<?xml version=\"1.0\"?>\n<cross-domain-policy>\n");
     for domain in &config.flash_policy.domains {
         let secure = config.flash_policy.secure;
-        xml.push_str(&format!("  <allow-access-from domain=\"{domain}\" secure=\"{secure}\" />\n"));
+        xml.push_str(&format!("<allow-access-from domain=\"{domain}\" secure=\"{secure}\" />\n"));
     }
     xml.push_str("</cross-domain-policy>");
     Bytes::from(xml)

@@ -5,7 +5,7 @@
 
 use super::accept::{Accepted, Hand, accept, reload};
 use super::config::{Config, ProxyProtocol, TlsVersion};
-use super::error::BuildError;
+use super::error::{BuildError, RunError};
 use super::http1::{self, End};
 use super::http2;
 use super::metrics::{CollectorMetrics, Refusal};
@@ -179,8 +179,8 @@ impl Collector {
     /// Serves until the drain is raised, and then until connections have finished (`drain.delay`, `drain.deadline`).
     ///
     /// # Errors
-    /// When a thread cannot be started.
-    pub async fn run(self) -> Result<(), BuildError> {
+    /// When a thread cannot be started, or one has ended by itself.
+    pub async fn run(self) -> Result<(), RunError> {
         let (stop, stopped) = watch::channel(false);
         let mut threads = Vec::new();
         let mut hands = Vec::new();
@@ -199,14 +199,19 @@ impl Collector {
             accepting.spawn(reload(certificate, self.options.reload, self.shared.metrics.clone(), stopped.clone()));
         }
         for (listener, tls) in listeners {
-            let listener = tokio::net::TcpListener::from_std(listener).map_err(BuildError::Thread)?;
+            let listener = tokio::net::TcpListener::from_std(listener)?;
             let (gate, metrics) = (self.gate.clone(), self.shared.metrics.clone());
             accepting.spawn(accept(listener, tls, gate, metrics, hands.clone(), stopped.clone()));
         }
         drop(hands);
-        self.drain.raised().await;
+        let told = tokio::select! {
+            () = self.drain.raised() => true,
+            _ = accepting.join_next() => false,
+        };
         self.shared.draining.store(true, Ordering::SeqCst);
-        tokio::time::sleep(self.options.delay).await;
+        if told {
+            tokio::time::sleep(self.options.delay).await;
+        }
         // Nobody listens only if every task has ended already.
         let _ = stop.send(true);
         self.shared.stopping.store(true, Ordering::SeqCst);
@@ -214,10 +219,7 @@ impl Collector {
         while accepting.join_next().await.is_some() {}
         let joined =
             tokio::task::spawn_blocking(move || threads.into_iter().map(JoinHandle::join).all(|r| r.is_ok())).await;
-        if !matches!(joined, Ok(true)) {
-            tracing::error!("a worker of the collector ended by a panic");
-        }
-        Ok(())
+        if told && matches!(joined, Ok(true)) { Ok(()) } else { Err(RunError::Ended) }
     }
 
     fn start_worker(
@@ -225,14 +227,12 @@ impl Collector {
         number: usize,
         take: mpsc::Receiver<Accepted>,
         open: Arc<AtomicUsize>,
-    ) -> Result<JoinHandle<()>, BuildError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(BuildError::Thread)?;
+    ) -> Result<JoinHandle<()>, RunError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let worker = Worker::new(self.shared.clone());
         let options = self.options.clone();
-        std::thread::Builder::new()
-            .name(format!("collector-{number}"))
-            .spawn(move || runtime.block_on(work(worker, take, open, options)))
-            .map_err(BuildError::Thread)
+        let thread = std::thread::Builder::new().name(format!("collector-{number}"));
+        Ok(thread.spawn(move || runtime.block_on(work(worker, take, open, options)))?)
     }
 }
 

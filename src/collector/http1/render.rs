@@ -40,6 +40,10 @@ pub fn render(
         Persistence::StaysTold => out.extend_from_slice(b"Connection: keep-alive\r\n"),
         Persistence::Closes => out.extend_from_slice(b"Connection: close\r\n"),
     }
+    if !reply.may_have_body() {
+        out.extend_from_slice(b"\r\n");
+        return;
+    }
     let body = reply.body();
     out.extend_from_slice(b"Content-Length: ");
     out.extend_from_slice(itoa::Buffer::new().format(body.len()).as_bytes());

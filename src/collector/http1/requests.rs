@@ -320,7 +320,7 @@ impl Round<'_> {
         let records = if has_room { &mut open.records } else { &mut thrown_away };
         match answer(&shared.settings, request, wall, draining, entropy, records) {
             Answer::Now(reply) => Ready::Now(reply),
-            Answer::SinkHealth => Ready::Now(Reply::health((shared.health)().is_ok())),
+            Answer::SinkHealth => Ready::Now(Reply::sink_health((shared.health)().is_ok())),
             Answer::Store(recipe) if has_room => {
                 self.stored = true;
                 Ready::Stored(recipe)

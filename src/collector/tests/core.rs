@@ -22,7 +22,7 @@ fn pixel_and_ok() {
     );
     assert!(head.stored);
     let post = core.post("POST /com.snowplowanalytics.snowplow/tp2 HTTP/1.1", b"{}");
-    assert_eq!((post.status, post.header("Content-Type"), post.body()), (200, Some("text/plain; charset=UTF-8"), "ok"));
+    assert_eq!((post.status, post.header("Content-Type"), post.body()), (200, Some("text/plain"), "ok"));
     assert_eq!(post.header("Cache-Control"), None);
     assert_eq!(super::super::reply::PIXEL.len(), 43);
     use base64::Engine as _;
@@ -36,19 +36,19 @@ fn other_routes() {
         r#"root = { enabled = true, status = 301, headers = { Location = "https://x.example", "Content-Type" = "text/html" }, body = "<p>" }
            flash_policy = { enabled = true, domains = ["*", "a.example"], secure = false }"#,
     );
-    let text = Some("text/plain; charset=UTF-8");
+    let (text, plain) = (Some("text/plain; charset=UTF-8"), Some("text/plain"));
     for (line, status, kind, body) in [
         ("GET /health HTTP/1.1", 200, text, "ok"),
         ("HEAD /health HTTP/1.1", 200, text, ""),
-        ("GET /sink-health HTTP/1.1", 200, text, "ok"),
+        ("GET /sink-health HTTP/1.1", 200, plain, "ok"),
         ("GET /nope HTTP/1.1", 404, text, "Not found"),
         ("GET /i/ HTTP/1.1", 404, text, "Not found"),
         ("PUT /com.acme/track HTTP/1.1", 404, text, "Not found"),
         ("DELETE /com.acme/track HTTP/1.1", 404, text, "Not found"),
         ("BREW /pot HTTP/1.1", 404, text, "Not found"),
         ("POST /i HTTP/1.1", 404, text, "Not found"),
-        ("GET /r/tp2?u=https://x.example HTTP/1.1", 404, text, "redirects are off"),
-        ("OPTIONS /r/tp2 HTTP/1.1", 404, text, "redirects are off"),
+        ("GET /r/tp2?u=https://x.example HTTP/1.1", 404, plain, "redirects are off"),
+        ("OPTIONS /r/tp2 HTTP/1.1", 404, plain, "redirects are off"),
         ("HEAD / HTTP/1.1", 404, text, ""),
         ("GET / HTTP/1.1", 301, Some("text/html"), "<p>"),
     ] {
@@ -61,13 +61,21 @@ fn other_routes() {
     }
     assert_eq!(core.ask("GET / HTTP/1.1").header("Location"), Some("https://x.example"));
     let robots = core.ask("GET /robots.txt HTTP/1.1");
+    assert_eq!(robots.header("Content-Type"), Some("text/plain"));
     assert_eq!(robots.body().matches("Disallow: /").count(), 3);
     let xml = core.ask("GET /crossdomain.xml HTTP/1.1");
     assert_eq!(xml.header("Content-Type"), Some("text/xml"));
     assert!(xml.body().contains(r#"<allow-access-from domain="a.example" secure="false" />"#), "{}", xml.body());
-    let mut plain = Core::new("");
-    assert_eq!(plain.ask("GET / HTTP/1.1").status, 404);
-    assert_eq!(plain.ask("GET /crossdomain.xml HTTP/1.1").status, 404);
+    let mut bare = Core::new("");
+    assert_eq!(bare.ask("GET / HTTP/1.1").status, 404);
+    assert_eq!(bare.ask("GET /crossdomain.xml HTTP/1.1").status, 404);
+}
+
+#[test]
+fn a_root_reply_without_content() {
+    let asked = Core::new("root = { enabled = true, status = 204 }").ask("GET / HTTP/1.1");
+    assert!(asked.reply.starts_with("HTTP/1.1 204 \r\n"), "{}", asked.reply);
+    assert_eq!(asked.header("Content-Length"), None, "RFC 9110 §8.6");
 }
 
 #[test]

@@ -78,7 +78,7 @@ impl Core {
         let (reply, stored) = match answer {
             Answer::Now(reply) => (reply, false),
             Answer::Store(recipe) => (recipe.not_stored(), true),
-            Answer::SinkHealth => (Reply::health(true), false),
+            Answer::SinkHealth => (Reply::sink_health(true), false),
         };
         let mut out = Vec::new();
         render(&reply, &self.settings, &wall, request.method == Method::Head, Persistence::Stays, &mut out);

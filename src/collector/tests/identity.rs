@@ -87,6 +87,15 @@ fn cookie_domain() {
         let cookie = asked.header("Set-Cookie").unwrap();
         assert!(cookie.contains(&format!("; Domain={domain}; ")), "{origin}: {cookie}");
     }
+    for (head, fits) in [
+        ("Referer: https://www.domain.com/a?b", true),
+        ("Referer: https://evil.example/domain.com", false),
+        ("Referer: https://www.domain.com/\nOrigin: https://x.example", false),
+    ] {
+        let asked = Core::new("cookie = { domains = [\"domain.com\"], use_referer = true }")
+            .ask(&format!("GET /i HTTP/1.1\n{head}"));
+        assert_eq!(asked.header("Set-Cookie").unwrap().contains("; Domain=domain.com; "), fits, "{head}");
+    }
     let none = Core::new("cookie = { domains = [\"domain.com\"] }").ask("GET /i HTTP/1.1\nOrigin: https://x.example");
     assert!(!none.header("Set-Cookie").unwrap().contains("Domain"));
 }

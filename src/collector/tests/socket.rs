@@ -156,6 +156,27 @@ fn slow_senders_are_cut() {
 }
 
 #[test]
+fn a_client_that_does_not_read_is_cut() {
+    let server = Server::new("limits = { write_timeout = \"300ms\" }");
+    let mut client = server.connect();
+    // Less for the kernel to take in before it tells.
+    socket2::SockRef::from(&client.0).set_recv_buffer_size(4096).unwrap();
+    let mut sender = Client(client.0.try_clone().unwrap());
+    let sending = std::thread::spawn(move || {
+        let many = GET.repeat(200);
+        while std::io::Write::write_all(&mut sender.0, &many).is_ok() {}
+    });
+    let until = Instant::now() + Duration::from_secs(20);
+    while server.metric("snowshed_collector_connections ") > 0.0 {
+        assert!(Instant::now() < until, "the connection is still open");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    client.rest();
+    drop(client);
+    sending.join().unwrap();
+}
+
+#[test]
 fn storing_that_takes_too_long_is_408() {
     let fs = SimFs::new(4);
     let server = Server::on("limits = { handler_timeout = \"300ms\" }", &fs);
