@@ -116,6 +116,8 @@ pub(super) struct MicroBatch {
     pub(super) bytes: u64,
     pub(super) tail_bytes: usize,
     pub(super) state_bytes: usize,
+    /// Stamp of its last chunk, and of its seal (0 while it is open).
+    pub(super) stamps: (u64, u64),
     /// Number of the first lease that was taken after the commit.
     pub(super) free_after: Option<u64>,
 }
@@ -137,6 +139,7 @@ impl MicroBatch {
             bytes: 0,
             tail_bytes: 0,
             state_bytes: 0,
+            stamps: (0, 0),
             free_after: None,
         }
     }
@@ -169,6 +172,7 @@ impl MicroBatch {
             }
         }
         self.id.to = chunk.range.to;
+        self.stamps.0 = stamp;
         self.tally.add(&chunk.tally);
         self.bytes += chunk.bytes;
         if self.times.first == 0 {

@@ -159,6 +159,7 @@ impl Inner {
                 batch.advance(State::Sealed, now);
                 batch.weigh();
                 self.stamp += 1;
+                batch.stamps.1 = self.stamp;
                 self.mark_committed(next_lease);
                 Ok(())
             }

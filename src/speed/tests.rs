@@ -468,6 +468,68 @@ fn what_goes_by_is_shown_evenly_and_failures_first() {
 }
 
 #[test]
+fn published_states_add_up_to_the_answer() {
+    let rig = rig(Config { max_state_bytes: ByteSize(1), ..Config::default() }, 0);
+    let mut publisher = rig.speed.publisher("traffic").unwrap();
+    let mut topic = std::collections::BTreeMap::<String, serde_json::Value>::new();
+    let mut sent = 0;
+    let (mut open, mut applied, mut boundary_at) = (0u64, 0u64, 0u64);
+    for round in 0..40u64 {
+        rig.clock.set(900_000 + applied as i64 * 7);
+        rig.speed.apply(&chunk(open, applied, applied + 1 + round % 7)).unwrap();
+        applied += 1 + round % 7;
+        if round % 8 == 7 {
+            rig.speed.apply(&Flow::Seal(id(open, applied))).unwrap();
+            rig.speed.tidy();
+            open = applied;
+            boundary_at = open;
+        }
+        if round % 8 == 2 && boundary_at > 0 {
+            rig.speed.boundary_moved(boundary(boundary_at));
+            rig.speed.tidy();
+        }
+        if round % 3 == 0 || round == 39 {
+            // A broker without room now and then: what it did not take comes again.
+            let mut room = if round % 2 == 0 { 5 } else { usize::MAX };
+            publisher
+                .poll(&mut |(key, json)| {
+                    room -= 1;
+                    if room > 0 {
+                        topic.insert(key, serde_json::from_str(&json).unwrap());
+                        sent += 1;
+                    }
+                    room > 0
+                })
+                .unwrap();
+        }
+    }
+    let buckets: Vec<_> = topic.values().filter(|r| r["kind"] == "bucket").collect();
+    let total: u64 = buckets.iter().map(|r| r["events"].as_u64().unwrap()).sum();
+    assert_eq!(total, applied);
+    let (done, rest): (Vec<&serde_json::Value>, Vec<_>) = buckets.iter().partition(|r| r["final"] == true);
+    assert_eq!(done.iter().map(|r| r["events"].as_u64().unwrap()).sum::<u64>(), open);
+    assert!(
+        rest.iter().all(|r| r["batch"] == open) && done.iter().all(|r| r["batch_to"].as_u64() > r["batch"].as_u64())
+    );
+    assert!(buckets.iter().all(|r| r["state"]["users"].is_string() && r["time"].as_str().unwrap().ends_with('Z')));
+    assert!(sent > topic.len());
+    for (now, hour) in [(1_400_000, applied), (100_000_000, 0)] {
+        rig.clock.set(now);
+        rig.speed.tidy();
+        publisher
+            .poll(&mut |(key, json)| {
+                topic.insert(key, serde_json::from_str(&json).unwrap());
+                true
+            })
+            .unwrap();
+        let window =
+            |w: &str| topic.values().filter(|r| r["window"] == w).map(|r| r["events"].as_u64().unwrap()).sum::<u64>();
+        // Groups that left a window are sent once more, empty.
+        assert_eq!((window("1h"), window("1m"), window("1s")), (hour, 0, 0));
+    }
+}
+
+#[test]
 fn the_stage_takes_the_flow_to_its_end() {
     let rig = rig(Config::default(), 0);
     let (tx, rx) = crate::pipeline::link::link("speed", 4);

@@ -9,6 +9,8 @@ use super::exact::{self, Wide};
 use super::measure::{Function, Measure, Number};
 use super::quantiles::Quantiles;
 use super::top::{Item, Top};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
@@ -109,6 +111,22 @@ impl Aggregate {
                 Aggregate::Top(t) => t.weight(),
                 _ => 0,
             }
+    }
+
+    /// What is needed to merge it elsewhere, when its value is not enough: sum and count of a mean, the stored form of a
+    /// sketch in base64.
+    pub fn state(&self, measure: &Measure) -> Option<serde_json::Value> {
+        let bytes = match self {
+            Aggregate::Avg(sum, n) => {
+                let sum = exact::decimal_text(sum.get(), measure.number.scale());
+                return Some(serde_json::json!({ "sum": sum, "count": n }));
+            }
+            Aggregate::Distinct(d) => d.to_bytes(),
+            Aggregate::Quantile(q) => q.to_bytes(),
+            Aggregate::Top(t) => t.to_bytes(),
+            _ => None,
+        };
+        bytes.map(|b| serde_json::Value::String(STANDARD.encode(b)))
     }
 
     /// What the state says.

@@ -16,7 +16,7 @@ static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 pub type Words = Box<[Option<Arc<str>>]>;
 
 /// What makes a group.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     /// Start of the bucket, milliseconds since the epoch.
     pub time: i64,
