@@ -147,7 +147,7 @@ fn event(rng: &mut Rng, base64: bool) -> Vec<(&'static str, String)> {
     let mut contexts = vec![
         format!("{{\"schema\":\"iglu:com.snowplowanalytics.snowplow/web_page/jsonschema/1-0-0\",\"data\":{{\"id\":\"{}\"}}}}", rng.uuid()),
         format!(
-            "{{\"schema\":\"iglu:com.snowplowanalytics.snowplow/client_session/jsonschema/1-0-2\",\"data\":{{\"userId\":\"{}\",\"sessionId\":\"{}\",\"eventIndex\":{},\"sessionIndex\":3,\"previousSessionId\":null,\"storageMechanism\":\"COOKIE_1\",\"firstEventId\":\"{}\",\"firstEventTimestamp\":\"2026-01-01T10:20:30.456Z\"}}}}",
+            "{{\"schema\":\"iglu:com.snowplowanalytics.snowplow/client_session/jsonschema/1-0-2\",\"data\":{{\"userId\":\"{}\",\"sessionId\":\"{}\",\"eventIndex\":{},\"sessionIndex\":3,\"previousSessionId\":null,\"storageMechanism\":\"COOKIE_1\",\"firstEventId\":\"{}\"}}}}",
             rng.uuid(), rng.uuid(), rng.next(100), rng.uuid()
         ),
     ];
@@ -161,7 +161,7 @@ fn event(rng: &mut Rng, base64: bool) -> Vec<(&'static str, String)> {
     match rng.next(10) {
         0..4 => {
             out.push(("e", "pv".to_owned()));
-            contexts.push(timing(rng));
+            contexts.push(if rng.next(3) == 0 { timing(rng) } else { client_hints() });
         }
         4..8 => {
             out.push(("e", "pp".to_owned()));
@@ -184,6 +184,10 @@ fn event(rng: &mut Rng, base64: bool) -> Vec<(&'static str, String)> {
     );
     put_json(&mut out, "co", "cx", text);
     out
+}
+
+fn client_hints() -> String {
+    "{\"schema\":\"iglu:org.ietf/http_client_hints/jsonschema/1-0-0\",\"data\":{\"isMobile\":false,\"brands\":[{\"brand\":\"Chromium\",\"version\":\"126\"},{\"brand\":\"Google Chrome\",\"version\":\"126\"}]}}".to_owned()
 }
 
 fn timing(rng: &mut Rng) -> String {

@@ -59,6 +59,11 @@ impl QueryPairs {
     }
 }
 
+/// A raw name or value decoded; raw characters beyond ASCII are kept.
+pub fn decoded(text: &str) -> Cow<'_, str> {
+    decode(text, Raw::Keep)
+}
+
 fn pieces(text: &str) -> impl Iterator<Item = &str> {
     text.split(['&', ';']).filter(|p| !p.is_empty())
 }

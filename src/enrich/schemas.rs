@@ -84,12 +84,9 @@ impl<'r> Schemas<'r> {
         }
     }
 
-    /// Checks data against the schema of a key.
-    ///
-    /// # Errors
-    /// The message for the bad row.
-    pub fn check_key(&self, key: &SchemaKey, data: &Json<'_>) -> Result<Passed, Problem> {
-        self.check(key.clone(), self.resolver.get(key), data)
+    /// What is known about the schema of a key.
+    pub fn get(&self, key: &SchemaKey) -> Lookup {
+        self.resolver.get(key)
     }
 }
 

@@ -4,6 +4,7 @@
 //! Adding one means one row in [`ADAPTERS`] and one file beside this one.
 
 mod iglu;
+mod payload_data;
 mod redirect;
 mod tp1;
 mod tp2;
@@ -110,3 +111,6 @@ pub(super) fn unstruct_envelope(schema: &str, data: &str) -> String {
     out.push_str("}}");
     out
 }
+
+#[cfg(test)]
+mod tests;

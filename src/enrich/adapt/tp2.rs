@@ -1,7 +1,7 @@
 //! `tp2`: the tracker protocol. By GET one event out of the query string, by POST an array of events that must pass the
 //! schema payload_data. The checks come in a fixed order, because which of several faults is told is part of the contract.
 
-use super::{Adapted, AdapterContext, input, not_json, query};
+use super::{Adapted, AdapterContext, input, not_json, payload_data, query};
 use crate::enrich::failure::Problem;
 use crate::enrich::loader::Collected;
 use crate::enrich::params::{Param, Params};
@@ -34,23 +34,36 @@ pub(super) fn read<'c>(collected: &'c Collected<'c>, cx: &AdapterContext<'_, '_>
     }
 }
 
+/// Levels of nesting that the usual body has.
+const USUAL_DEPTH: usize = 4;
+
 fn events<'c>(body: &'c str, over: &Params<'c>, cx: &AdapterContext<'_, '_>) -> Adapted<'c> {
+    let mut out = match payload_data::quick(body).filter(|_| cx.max_depth >= USUAL_DEPTH) {
+        Some(events) => events,
+        None => any_events(body, cx)?,
+    };
+    if !over.is_empty() {
+        for params in &mut out {
+            params.overlay(over);
+        }
+    }
+    Ok(out)
+}
+
+/// The events of any body, or what is wrong with it.
+pub(super) fn any_events<'c>(body: &'c str, cx: &AdapterContext<'_, '_>) -> Adapted<'c> {
     let json = json::parse(body, cx.max_depth).map_err(|e| vec![not_json("body", body, &e)])?;
-    let data = payload_data(json, cx).map_err(|problem| vec![problem])?;
+    let data = checked(json, cx).map_err(|problem| vec![problem])?;
     let Json::Array(items) = data else { return Err(vec![not_strings(body)]) };
     let mut out = Vec::with_capacity(items.len());
     for item in items {
         let Json::Object(members) = item else { return Err(vec![not_strings(body)]) };
-        let mut pairs = Vec::with_capacity(members.len() + over.len());
+        let mut pairs = Vec::with_capacity(members.len());
         for (name, value) in members {
             let Json::String(value) = value else { return Err(vec![not_strings(body)]) };
             pairs.push(Param { name, value: Some(value) });
         }
-        let mut params = Params::from_unique(pairs);
-        if !over.is_empty() {
-            params.overlay(over);
-        }
-        out.push(params);
+        out.push(Params::from_unique(pairs));
     }
     if out.is_empty() { Err(vec![not_strings(body)]) } else { Ok(out) }
 }
@@ -61,7 +74,7 @@ fn not_strings(body: &str) -> Problem {
 }
 
 /// Takes the envelope apart: it is checked against its own schema first, and only then has to be payload_data.
-fn payload_data<'c>(mut json: Json<'c>, cx: &AdapterContext<'_, '_>) -> Result<Json<'c>, Problem> {
+fn checked<'c>(mut json: Json<'c>, cx: &AdapterContext<'_, '_>) -> Result<Json<'c>, Problem> {
     let not_iglu = |json: &Json<'_>, error| Problem::NotIglu { json: json.to_text(), error };
     let Some(uri) = json.get("schema").and_then(Json::as_str) else {
         return Err(not_iglu(&json, "INVALID_DATA_PAYLOAD"));

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 pub(super) fn decode<'b>(body: &'b [u8], content_type: Option<&str>) -> Cow<'b, str> {
     match content_type.and_then(declared) {
         Some(encoding) if encoding != UTF_8 => encoding.decode_with_bom_removal(body).0,
-        _ => String::from_utf8_lossy(body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)),
+        _ => super::lossy(body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)),
     }
 }
 

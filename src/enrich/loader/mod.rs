@@ -34,7 +34,6 @@ pub struct Texts<'p> {
 impl<'p> Texts<'p> {
     /// Decodes all texts of a record.
     pub fn of(payload: &'p Payload) -> Self {
-        let lossy = |b: &'p [u8]| String::from_utf8_lossy(b);
         let content_type = payload.content_type.as_deref().map(lossy);
         Texts {
             ip: lossy(&payload.ip),
@@ -51,6 +50,14 @@ impl<'p> Texts<'p> {
             network_user_id: payload.network_user_id.as_deref().map(lossy),
             timestamp_ms: payload.timestamp_ms,
         }
+    }
+}
+
+/// UTF-8 as it should be is borrowed after one fast look; anything else is repaired.
+fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
     }
 }
 

@@ -126,7 +126,11 @@ fn set_typed(event: &mut Event, action: Action, value: &str) -> Result<(), &'sta
             if !tsv::is_uuid(value) {
                 return Err("not a UUID: 8-4-4-4-12 hexadecimal digits are");
             }
-            event.set_text_with(column.into(), |out| out.extend(value.chars().map(|c| c.to_ascii_lowercase())));
+            event.set_text_with(column.into(), |out| {
+                let at = out.len();
+                out.push_str(value);
+                out[at..].make_ascii_lowercase(); // where it was just appended
+            });
         }
         Action::Int(column) => match numbers::int(value) {
             Some(v) => event.set(column.into(), Cell::Int(v)),

@@ -36,18 +36,49 @@ fn bad(pair: (&'static str, &'static str)) {
 #[test]
 fn every_text_parameter_reaches_its_column() {
     for (param, column) in [
-        ("aid", "app_id"), ("tna", "name_tracker"), ("tv", "v_tracker"), ("cv", "v_collector"), ("uid", "user_id"),
-        ("duid", "domain_userid"), ("nuid", "network_userid"), ("tnuid", "network_userid"), ("fp", "user_fingerprint"),
-        ("ip", "user_ipaddress"), ("ua", "useragent"), ("lang", "br_lang"), ("cd", "br_colordepth"),
-        ("cs", "doc_charset"), ("tz", "os_timezone"), ("url", "page_url"), ("page", "page_title"),
-        ("refr", "page_referrer"), ("se_ca", "se_category"), ("se_ac", "se_action"), ("se_la", "se_label"),
-        ("se_pr", "se_property"), ("ev_ca", "se_category"), ("ev_ac", "se_action"), ("ev_la", "se_label"),
-        ("ev_pr", "se_property"), ("tr_id", "tr_orderid"), ("tr_af", "tr_affiliation"), ("tr_ci", "tr_city"),
-        ("tr_st", "tr_state"), ("tr_co", "tr_country"), ("tr_cu", "tr_currency"), ("ti_id", "ti_orderid"),
-        ("ti_sk", "ti_sku"), ("ti_nm", "ti_name"), ("ti_na", "ti_name"), ("ti_ca", "ti_category"),
+        ("aid", "app_id"),
+        ("tna", "name_tracker"),
+        ("tv", "v_tracker"),
+        ("cv", "v_collector"),
+        ("uid", "user_id"),
+        ("duid", "domain_userid"),
+        ("nuid", "network_userid"),
+        ("tnuid", "network_userid"),
+        ("fp", "user_fingerprint"),
+        ("ip", "user_ipaddress"),
+        ("ua", "useragent"),
+        ("lang", "br_lang"),
+        ("cd", "br_colordepth"),
+        ("cs", "doc_charset"),
+        ("tz", "os_timezone"),
+        ("url", "page_url"),
+        ("page", "page_title"),
+        ("refr", "page_referrer"),
+        ("se_ca", "se_category"),
+        ("se_ac", "se_action"),
+        ("se_la", "se_label"),
+        ("se_pr", "se_property"),
+        ("ev_ca", "se_category"),
+        ("ev_ac", "se_action"),
+        ("ev_la", "se_label"),
+        ("ev_pr", "se_property"),
+        ("tr_id", "tr_orderid"),
+        ("tr_af", "tr_affiliation"),
+        ("tr_ci", "tr_city"),
+        ("tr_st", "tr_state"),
+        ("tr_co", "tr_country"),
+        ("tr_cu", "tr_currency"),
+        ("ti_id", "ti_orderid"),
+        ("ti_sk", "ti_sku"),
+        ("ti_nm", "ti_name"),
+        ("ti_na", "ti_name"),
+        ("ti_ca", "ti_category"),
         ("ti_cu", "ti_currency"),
     ] {
-        good((param, "x\tü\u{1}"), &[&format!("{column}={}", if param == "ip" { "x" } else { "x" }.to_owned() + "    ü")]);
+        good(
+            (param, "x\tü\u{1}"),
+            &[&format!("{column}={}", if param == "ip" { "x" } else { "x" }.to_owned() + "    ü")],
+        );
         good((param, ""), &[]);
     }
 }
@@ -55,8 +86,13 @@ fn every_text_parameter_reaches_its_column() {
 #[test]
 fn every_typed_parameter_reaches_its_column() {
     for (param, column) in [
-        ("tid", "txn_id"), ("vid", "domain_sessionidx"), ("ti_qu", "ti_quantity"), ("pp_mix", "pp_xoffset_min"),
-        ("pp_max", "pp_xoffset_max"), ("pp_miy", "pp_yoffset_min"), ("pp_may", "pp_yoffset_max"),
+        ("tid", "txn_id"),
+        ("vid", "domain_sessionidx"),
+        ("ti_qu", "ti_quantity"),
+        ("pp_mix", "pp_xoffset_min"),
+        ("pp_max", "pp_xoffset_max"),
+        ("pp_miy", "pp_yoffset_min"),
+        ("pp_may", "pp_yoffset_max"),
     ] {
         good((param, "+7"), &[&format!("{column}=7")]);
         good((param, "NULL"), &[]);
@@ -65,8 +101,12 @@ fn every_typed_parameter_reaches_its_column() {
         }
     }
     for (param, column) in [
-        ("se_va", "se_value"), ("ev_va", "se_value"), ("tr_tt", "tr_total"), ("tr_tx", "tr_tax"),
-        ("tr_sh", "tr_shipping"), ("ti_pr", "ti_price"),
+        ("se_va", "se_value"),
+        ("ev_va", "se_value"),
+        ("tr_tt", "tr_total"),
+        ("tr_tx", "tr_tax"),
+        ("tr_sh", "tr_shipping"),
+        ("ti_pr", "ti_price"),
     ] {
         good((param, "12.50"), &[&format!("{column}=12.50")]);
         good((param, "null"), &[]);
@@ -75,10 +115,16 @@ fn every_typed_parameter_reaches_its_column() {
         }
     }
     for (param, column) in [
-        ("f_pdf", "br_features_pdf"), ("f_fla", "br_features_flash"), ("f_java", "br_features_java"),
-        ("f_dir", "br_features_director"), ("f_qt", "br_features_quicktime"), ("f_realp", "br_features_realplayer"),
-        ("f_wma", "br_features_windowsmedia"), ("f_gears", "br_features_gears"),
-        ("f_ag", "br_features_silverlight"), ("cookie", "br_cookies"),
+        ("f_pdf", "br_features_pdf"),
+        ("f_fla", "br_features_flash"),
+        ("f_java", "br_features_java"),
+        ("f_dir", "br_features_director"),
+        ("f_qt", "br_features_quicktime"),
+        ("f_realp", "br_features_realplayer"),
+        ("f_wma", "br_features_windowsmedia"),
+        ("f_gears", "br_features_gears"),
+        ("f_ag", "br_features_silverlight"),
+        ("cookie", "br_cookies"),
     ] {
         good((param, "1"), &[&format!("{column}=1")]);
         good((param, "0"), &[&format!("{column}=0")]);
@@ -86,9 +132,7 @@ fn every_typed_parameter_reaches_its_column() {
             bad((param, text));
         }
     }
-    for (param, column) in
-        [("dtm", "dvce_created_tstamp"), ("stm", "dvce_sent_tstamp"), ("ttm", "true_tstamp")]
-    {
+    for (param, column) in [("dtm", "dvce_created_tstamp"), ("stm", "dvce_sent_tstamp"), ("ttm", "true_tstamp")] {
         good((param, "1700000000000"), &[&format!("{column}=2023-11-14 22:13:20.000")]);
         good((param, "+1"), &[&format!("{column}=1970-01-01 00:00:00.001")]);
         good((param, "-62167219200000"), &[&format!("{column}=0000-01-01 00:00:00.000")]);
@@ -112,8 +156,14 @@ fn sizes_fill_two_columns() {
 #[test]
 fn event_codes_and_platforms_are_closed_lists() {
     for (code, name) in [
-        ("pv", "page_view"), ("pp", "page_ping"), ("se", "struct"), ("ev", "struct"), ("ue", "unstruct"),
-        ("tr", "transaction"), ("ti", "transaction_item"), ("ad", "ad_impression"),
+        ("pv", "page_view"),
+        ("pp", "page_ping"),
+        ("se", "struct"),
+        ("ev", "struct"),
+        ("ue", "unstruct"),
+        ("tr", "transaction"),
+        ("ti", "transaction_item"),
+        ("ad", "ad_impression"),
     ] {
         good(("e", code), &[&format!("event={name}")]);
     }
@@ -134,8 +184,12 @@ fn uuids_are_strict_and_lower_cased() {
     good(("eid", id), &["event_id=c6ef3124-b53a-4b13-a233-0088f79dcbcb"]);
     good(("sid", "00000000-0000-0000-0000-000000000000"), &["domain_sessionid=00000000-0000-0000-0000-000000000000"]);
     for text in [
-        "", "{c6ef3124-b53a-4b13-a233-0088f79dcbcb}", "c6ef3124b53a4b13a2330088f79dcbcb", "1-1-1-1-1",
-        " c6ef3124-b53a-4b13-a233-0088f79dcbcb", "urn:uuid:c6ef3124-b53a-4b13-a233-0088f79dcbcb",
+        "",
+        "{c6ef3124-b53a-4b13-a233-0088f79dcbcb}",
+        "c6ef3124b53a4b13a2330088f79dcbcb",
+        "1-1-1-1-1",
+        " c6ef3124-b53a-4b13-a233-0088f79dcbcb",
+        "urn:uuid:c6ef3124-b53a-4b13-a233-0088f79dcbcb",
     ] {
         bad(("eid", text));
     }

@@ -30,6 +30,10 @@ pub fn sanitise(text: &str) -> Cow<'_, str> {
 
 /// Appends the text of the User-Agent header: line breaks go, a tab becomes four blanks, other control characters stay.
 pub(super) fn header_into(text: &str, out: &mut String) {
+    if find_control(text.as_bytes()).is_none() {
+        out.push_str(text);
+        return;
+    }
     for piece in text.split_inclusive(['\t', '\r', '\n']) {
         out.push_str(piece.trim_end_matches(['\t', '\r', '\n']));
         if piece.ends_with('\t') {

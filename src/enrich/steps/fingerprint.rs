@@ -6,12 +6,10 @@ use crate::enrich::step::{Enrichment, StepContext};
 use crate::event::{SchemaKey, columns};
 use md5::Md5;
 use sha1::Sha1;
-use sha2::digest::{Digest, DynDigest};
-use sha2::{Sha256, Sha384, Sha512};
-use std::fmt::Write as _;
+use sha2::{Digest, Sha256, Sha384, Sha512};
 
 /// Between a name and its value, and after the value.
-const SEPARATOR: &[u8] = &[0x1F];
+const SEPARATOR: u8 = 0x1F;
 
 #[derive(Clone, Copy, Debug)]
 enum Algorithm {
@@ -23,14 +21,47 @@ enum Algorithm {
 }
 
 impl Algorithm {
-    fn start(self) -> Box<dyn DynDigest> {
+    /// Appends the lower-case hexadecimal hash of `text`.
+    fn write_hash(self, text: &[u8], out: &mut String) {
         match self {
-            Algorithm::Md5 => Box::new(Md5::new()),
-            Algorithm::Sha1 => Box::new(Sha1::new()),
-            Algorithm::Sha256 => Box::new(Sha256::new()),
-            Algorithm::Sha384 => Box::new(Sha384::new()),
-            Algorithm::Sha512 => Box::new(Sha512::new()),
+            Algorithm::Md5 => write_hex(&Md5::digest(text), out),
+            Algorithm::Sha1 => write_hex(&Sha1::digest(text), out),
+            Algorithm::Sha256 => write_hex(&Sha256::digest(text), out),
+            Algorithm::Sha384 => write_hex(&Sha384::digest(text), out),
+            Algorithm::Sha512 => write_hex(&Sha512::digest(text), out),
         }
+    }
+}
+
+fn write_hex(bytes: &[u8], out: &mut String) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    for byte in bytes {
+        out.push(char::from(HEX[usize::from(byte >> 4)]));
+        out.push(char::from(HEX[usize::from(byte & 15)]));
+    }
+}
+
+/// A parameter with a value.
+struct Pair<'a> {
+    /// The name as a number, where it has one.
+    key: Option<u64>,
+    name: &'a str,
+    value: &'a str,
+}
+
+/// Short ASCII names as numbers that sort as the names do. All of Snowplow's names are short.
+fn key(name: &str) -> Option<u64> {
+    let mut bytes = [0u8; 8];
+    bytes.get_mut(..name.len())?.copy_from_slice(name.as_bytes());
+    name.bytes().all(|b| b.is_ascii() && b != 0).then(|| u64::from_be_bytes(bytes))
+}
+
+/// Sorts by name in UTF-16 code units, as the JVM compares.
+fn sort(pairs: &mut [Pair<'_>]) {
+    if pairs.iter().all(|pair| pair.key.is_some()) {
+        pairs.sort_unstable_by_key(|pair| pair.key);
+    } else {
+        pairs.sort_by(|a, b| a.name.encode_utf16().cmp(b.name.encode_utf16()));
     }
 }
 
@@ -70,25 +101,42 @@ impl Enrichment for Fingerprint {
     }
 
     fn apply(&self, cx: &mut StepContext<'_>) {
-        let mut pairs: Vec<(&str, &str)> = cx
-            .params
-            .iter()
-            .filter_map(|p| Some((p.name.as_ref(), p.value.as_deref()?)))
-            .filter(|(name, _)| !self.excluded.iter().any(|e| e == name))
-            .collect();
-        // By UTF-16 code units, as the JVM compares; names are ASCII in practice.
-        pairs.sort_by(|a, b| a.0.encode_utf16().cmp(b.0.encode_utf16()));
-        let mut hash = self.algorithm.start();
-        for (name, value) in pairs {
-            for part in [name.as_bytes(), SEPARATOR, value.as_bytes(), SEPARATOR] {
-                hash.update(part);
+        let mut pairs: Vec<Pair<'_>> = Vec::with_capacity(cx.params.len());
+        let mut length = 0;
+        for param in cx.params.iter() {
+            let Some(value) = param.value.as_deref() else { continue };
+            if !self.excluded.iter().any(|e| *e == param.name) {
+                length += param.name.len() + value.len() + 2;
+                pairs.push(Pair { key: key(&param.name), name: &param.name, value });
             }
         }
-        let bytes = hash.finalize();
-        cx.event.set_text_with(columns::EVENT_FINGERPRINT, |out| {
-            for byte in bytes.iter() {
-                let _ = write!(out, "{byte:02x}");
+        sort(&mut pairs);
+        let mut text = Vec::with_capacity(length);
+        for pair in pairs {
+            for part in [pair.name, pair.value] {
+                text.extend_from_slice(part.as_bytes());
+                text.push(SEPARATOR);
             }
-        });
+        }
+        cx.event.set_text_with(columns::EVENT_FINGERPRINT, |out| self.algorithm.write_hash(&text, out));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_sort_by_utf16_code_units() {
+        let names = |list: &[&'static str]| {
+            let mut pairs: Vec<Pair<'_>> = list.iter().map(|n| Pair { key: key(n), name: n, value: "" }).collect();
+            sort(&mut pairs);
+            pairs.into_iter().map(|p| p.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&["tv", "e", "se_ca", "se_ac", "tvx", "E"]), ["E", "e", "se_ac", "se_ca", "tv", "tvx"]);
+        assert_eq!(
+            names(&["tv", "a_longer_name", "𝄞", "\u{FFFD}", "e"]),
+            ["a_longer_name", "e", "tv", "𝄞", "\u{FFFD}"]
+        );
     }
 }

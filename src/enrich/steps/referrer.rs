@@ -3,10 +3,11 @@
 use super::StepConfig;
 use super::config::Reader;
 use super::referrer_database::Database;
-use crate::enrich::map::text::sanitise;
-use crate::enrich::query::QueryPairs;
+use crate::enrich::map::text::sanitise_into;
+use crate::enrich::query::decoded;
 use crate::enrich::step::{Enrichment, StepContext};
 use crate::event::{SchemaKey, columns};
+use std::borrow::Cow;
 
 #[derive(Debug)]
 struct Referrer {
@@ -48,37 +49,41 @@ impl Enrichment for Referrer {
             .scheme()
             .is_some_and(|s| ["http", "https", "android-app"].iter().any(|known| s.eq_ignore_ascii_case(known)));
         let Some(host) = referrer.host().filter(|_| known_scheme) else { return };
-        let host = host.to_ascii_lowercase();
-        let page = cx.event.text(columns::PAGE_URLHOST).map(str::to_ascii_lowercase);
-        let mut term = None;
-        let (medium, source) = if page.as_deref() == Some(host.as_str()) || self.internal.contains(&host) {
-            ("internal".to_owned(), None)
-        } else {
-            let path = percent_encoding::percent_decode_str(referrer.path().unwrap_or_default()).decode_utf8_lossy();
-            match self.database.find(&host, &path) {
-                None => ("unknown".to_owned(), None),
-                Some(known) if known.medium == "unknown" || known.medium == "internal" => (known.medium.clone(), None),
-                Some(known) => {
-                    term = referrer.query().and_then(|query| search_term(query, &known.parameters));
-                    (known.medium.clone(), Some(known.source.clone()))
-                }
-            }
-        };
-        cx.event.set_text(columns::REFR_MEDIUM, &sanitise(&medium));
-        if let Some(source) = source {
-            cx.event.set_text(columns::REFR_SOURCE, &sanitise(&source));
+        let host = lower(host);
+        let page = cx.event.text(columns::PAGE_URLHOST);
+        if page.is_some_and(|page| page.eq_ignore_ascii_case(&host)) || self.internal.iter().any(|i| *i == host) {
+            cx.event.set_text(columns::REFR_MEDIUM, "internal");
+            return;
         }
-        if let Some(term) = term {
-            cx.event.set_text(columns::REFR_TERM, &sanitise(&term));
+        let path = percent_encoding::percent_decode_str(referrer.path().unwrap_or_default()).decode_utf8_lossy();
+        let Some(known) = self.database.find(&host, &path) else {
+            cx.event.set_text(columns::REFR_MEDIUM, "unknown");
+            return;
+        };
+        cx.event.set_text_with(columns::REFR_MEDIUM, |out| sanitise_into(&known.medium, out));
+        if known.medium == "unknown" || known.medium == "internal" {
+            return;
+        }
+        cx.event.set_text_with(columns::REFR_SOURCE, |out| sanitise_into(&known.source, out));
+        if let Some(term) = referrer.query().and_then(|query| search_term(query, &known.parameters)) {
+            cx.event.set_text_with(columns::REFR_TERM, |out| sanitise_into(&term, out));
         }
     }
 }
 
+fn lower(text: &str) -> Cow<'_, str> {
+    if text.bytes().any(|b| b.is_ascii_uppercase()) {
+        Cow::Owned(text.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
 /// The first pair, in the order of the URL, whose name is one of the source's.
-fn search_term(query: &str, parameters: &[String]) -> Option<String> {
+fn search_term<'q>(query: &'q str, parameters: &[String]) -> Option<Cow<'q, str>> {
     query.split('&').find_map(|pair| {
-        let pairs = QueryPairs::parse(&pair.replace(';', "%3B"));
-        let (name, value) = pairs.iter().next()?;
-        parameters.iter().any(|p| p == name).then(|| value.to_owned())
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = decoded(name);
+        parameters.iter().any(|p| *p == name).then(|| decoded(value))
     })
 }

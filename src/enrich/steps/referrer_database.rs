@@ -3,7 +3,7 @@
 //! The format is Snowplow's referer-parser JSON, so that its published files load as they are. The built-in default
 //! (`embedded:`) is a short list of our own; the published lists are under a licence that forbids shipping them here.
 
-use ahash::AHashMap;
+use ahash::{AHashMap, AHashSet};
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -20,7 +20,11 @@ pub(super) struct Known {
 
 /// All known referrers by `host` or `host/path`, lower-cased hosts.
 #[derive(Debug, Default)]
-pub(super) struct Database(AHashMap<String, Known>);
+pub(super) struct Database {
+    known: AHashMap<String, Known>,
+    /// Hosts that are known by at least one path.
+    paths: AHashSet<String>,
+}
 
 impl Database {
     /// Loads the database that a configuration names.
@@ -52,7 +56,7 @@ impl Database {
                 for domain in domains {
                     let known =
                         Known { medium: medium.clone(), source: source.clone(), parameters: list("parameters") };
-                    self.0.entry(lower_host(&domain)).or_insert(known);
+                    self.put(lower_host(&domain), known);
                 }
             }
         }
@@ -61,35 +65,47 @@ impl Database {
 
     /// Adds all of another database; entries that are here already win.
     pub(super) fn merge(&mut self, other: Database) {
-        for (key, known) in other.0 {
-            self.0.entry(key).or_insert(known);
+        for (key, known) in other.known {
+            self.put(key, known);
         }
     }
 
     /// Looks a referrer up: the longest path first, and for each path the whole host before shorter ones.
     pub(super) fn find(&self, host: &str, path: &str) -> Option<&Known> {
-        let host = host.trim_end_matches('.').to_ascii_lowercase();
-        let first = path.split('/').find(|s| !s.is_empty()).map(|s| format!("/{s}"));
-        let mut paths: Vec<&str> = Vec::with_capacity(3);
-        if let Some(first) = &first {
-            paths.push(path);
-            paths.push(first);
-        }
-        paths.push("");
-        let mut key = String::new();
-        for path in paths {
-            let mut rest = Some(host.as_str());
+        let host = host.trim_end_matches('.');
+        let first = path.split('/').find(|s| !s.is_empty());
+        let mut key = String::with_capacity(host.len() + path.len() + 1);
+        let mut look = |path: [&str; 2]| {
+            let mut rest = Some(host);
             while let Some(part) = rest {
                 key.clear();
                 key.push_str(part);
-                key.push_str(path);
-                if let Some(known) = self.0.get(&key) {
-                    return Some(known);
+                key.make_ascii_lowercase();
+                // Few hosts are known by a path at all, and most paths are long.
+                if path == [""; 2] || self.paths.contains(&key) {
+                    key.push_str(path[0]);
+                    key.push_str(path[1]);
+                    if let Some(known) = self.known.get(&key) {
+                        return Some(known);
+                    }
                 }
                 rest = part.split_once('.').map(|(_, shorter)| shorter);
             }
+            None
+        };
+        if let Some(first) = first
+            && let Some(known) = look([path, ""]).or_else(|| look(["/", first]))
+        {
+            return Some(known);
         }
-        None
+        look(["", ""])
+    }
+
+    fn put(&mut self, key: String, known: Known) {
+        if let Some((host, _)) = key.split_once('/') {
+            self.paths.insert(host.to_owned());
+        }
+        self.known.entry(key).or_insert(known);
     }
 }
 

@@ -62,8 +62,12 @@ fn a_tp2_body_fails_as_a_whole_and_tells_why() {
         let cause = cause(body);
         assert_eq!((cause.kind, cause.failure.as_str()), (BadRowKind::TrackerProtocolViolations, failure), "{body}");
     }
-    assert_eq!(cause(r#"{"schema":"iglu:com.acme/any/jsonschema/0-0-0","data":{}}"#).keyword.as_deref(), Some("INVALID_SCHEMAVER"));
-    let deep = format!(r#"{{"schema":"iglu:com.acme/any/jsonschema/1-0-0","data":{}1{}}}"#, "[".repeat(40), "]".repeat(40));
+    assert_eq!(
+        cause(r#"{"schema":"iglu:com.acme/any/jsonschema/0-0-0","data":{}}"#).keyword.as_deref(),
+        Some("INVALID_SCHEMAVER")
+    );
+    let deep =
+        format!(r#"{{"schema":"iglu:com.acme/any/jsonschema/1-0-0","data":{}1{}}}"#, "[".repeat(40), "]".repeat(40));
     assert_eq!(cause(&deep).failure, "NotJSON");
 }
 
@@ -71,7 +75,13 @@ fn a_tp2_body_fails_as_a_whole_and_tells_why() {
 fn unknown_and_missing_parameters_are_fatal_by_post_and_fine_by_get() {
     let kit = kit();
     let good = r#"{"e":"pv","p":"web","tv":"t"}"#;
-    for bad in [r#"{"e":"pv","p":"web"}"#, r#"{"e":"pv","p":"web","tv":"t","zzz":"1"}"#, r#"{"e":"pv","p":"web","tv":"t","cv":"1"}"#, r#"{"e":"pv","p":"web","tv":"t","vid":1}"#, r#"{"e":"pv","p":"web","tv":"t","ev_ca":"x"}"#] {
+    for bad in [
+        r#"{"e":"pv","p":"web"}"#,
+        r#"{"e":"pv","p":"web","tv":"t","zzz":"1"}"#,
+        r#"{"e":"pv","p":"web","tv":"t","cv":"1"}"#,
+        r#"{"e":"pv","p":"web","tv":"t","vid":1}"#,
+        r#"{"e":"pv","p":"web","tv":"t","ev_ca":"x"}"#,
+    ] {
         let f = failed(kit.tp2(&format!("{good},{bad}")));
         assert_eq!(f.cause.failure, "ValidationError", "{bad}");
     }
@@ -118,15 +128,25 @@ fn a_redirect_becomes_an_event_or_an_entity() {
         assert_eq!(adapter_failure(run(query), BadRowKind::TrackerProtocolViolations), ["querystring"], "{query}");
     }
     let e = &enriched(run("u=https%3A%2F%2Fa.test%2F&aid=x"))[0];
-    assert_eq!((cell(e, "event"), cell(e, "event_name"), cell(e, "v_tracker"), cell(e, "platform"), cell(e, "app_id")), ("unstruct".into(), "uri_redirect".into(), "r-tp2".into(), "web".into(), "x".into()));
+    assert_eq!(
+        (cell(e, "event"), cell(e, "event_name"), cell(e, "v_tracker"), cell(e, "platform"), cell(e, "app_id")),
+        ("unstruct".into(), "uri_redirect".into(), "r-tp2".into(), "web".into(), "x".into())
+    );
     assert_eq!(&*e.unstruct.as_ref().unwrap().data, r#"{"uri":"https://a.test/"}"#);
     let e = &enriched(run("u=https%3A%2F%2Fa.test%2F&e=pv&p=mob&tv=other"))[0];
-    assert_eq!((cell(e, "event"), cell(e, "platform"), cell(e, "v_tracker")), ("page_view".into(), "mob".into(), "r-tp2".into()));
+    assert_eq!(
+        (cell(e, "event"), cell(e, "platform"), cell(e, "v_tracker")),
+        ("page_view".into(), "mob".into(), "r-tp2".into())
+    );
     assert_eq!(e.contexts[0].schema.name(), "uri_redirect");
     let co = contexts(&click(r#"{"id":1}"#));
     for query in [format!("co={}", enc(&co)), format!("cx={}", crate::enrich::map::base64::encode(&co))] {
         let e = &enriched(run(&format!("u=https%3A%2F%2Fa.test%2F&e=pv&{query}")))[0];
-        assert_eq!(e.contexts.iter().map(|c| c.schema.name()).collect::<Vec<_>>(), ["uri_redirect", "click"], "{query}");
+        assert_eq!(
+            e.contexts.iter().map(|c| c.schema.name()).collect::<Vec<_>>(),
+            ["uri_redirect", "click"],
+            "{query}"
+        );
     }
     for query in ["co=", "co", "cx"] {
         let e = &enriched(run(&format!("u=https%3A%2F%2Fa.test%2F&e=pv&{query}")))[0];
@@ -141,16 +161,36 @@ fn a_redirect_becomes_an_event_or_an_entity() {
 fn the_iglu_webhook_takes_every_form() {
     let kit = kit();
     let schema = "schema=iglu:com.acme%2Fany%2Fjsonschema%2F1-0-0";
-    let e = &enriched(kit.run(&request(IGLU, &format!("{schema}&aid=x&k=v&n=&m&url=http%3A%2F%2Fa.test%2F&eid={EID}"))))[0];
-    assert_eq!((cell(e, "event_name"), cell(e, "platform"), cell(e, "app_id"), cell(e, "event_id"), cell(e, "page_urlhost"), cell(e, "v_tracker")), ("any".into(), "app".into(), "x".into(), EID.into(), "a.test".into(), "com.snowplowanalytics.iglu-v1".into()));
+    let e =
+        &enriched(kit.run(&request(IGLU, &format!("{schema}&aid=x&k=v&n=&m&url=http%3A%2F%2Fa.test%2F&eid={EID}"))))[0];
+    assert_eq!(
+        (
+            cell(e, "event_name"),
+            cell(e, "platform"),
+            cell(e, "app_id"),
+            cell(e, "event_id"),
+            cell(e, "page_urlhost"),
+            cell(e, "v_tracker")
+        ),
+        ("any".into(), "app".into(), "x".into(), EID.into(), "a.test".into(), "com.snowplowanalytics.iglu-v1".into())
+    );
     assert_eq!(&*e.unstruct.as_ref().unwrap().data, r#"{"k":"v","n":null,"m":null}"#);
     let e = &enriched(kit.post(IGLU, JSON, &click(r#"{"id":1}"#), "aid=x&p=mob"))[0];
-    assert_eq!((cell(e, "event_name"), cell(e, "platform"), cell(e, "app_id")), ("click".into(), "mob".into(), "x".into()));
+    assert_eq!(
+        (cell(e, "event_name"), cell(e, "platform"), cell(e, "app_id")),
+        ("click".into(), "mob".into(), "x".into())
+    );
     let events = enriched(kit.post(IGLU, JSON, r#"[{"a":1},{"a":1.10}]"#, schema));
-    assert_eq!(events.iter().map(|e| e.unstruct.as_ref().unwrap().data.to_string()).collect::<Vec<_>>(), [r#"{"a":1}"#, r#"{"a":1.10}"#]);
+    assert_eq!(
+        events.iter().map(|e| e.unstruct.as_ref().unwrap().data.to_string()).collect::<Vec<_>>(),
+        [r#"{"a":1}"#, r#"{"a":1.10}"#]
+    );
     assert_eq!(cell(&events[0], "platform"), "app");
     let e = &enriched(kit.post(IGLU, Some("application/x-www-form-urlencoded"), "a=1&b=x+y", schema))[0];
-    assert_eq!((cell(e, "platform"), e.unstruct.as_ref().unwrap().data.to_string()), ("srv".into(), r#"{"a":"1","b":"x y"}"#.into()));
+    assert_eq!(
+        (cell(e, "platform"), e.unstruct.as_ref().unwrap().data.to_string()),
+        ("srv".into(), r#"{"a":"1","b":"x y"}"#.into())
+    );
 }
 
 #[test]

@@ -29,7 +29,10 @@ fn the_first_phase_that_failed_gives_the_bad_row_and_the_incomplete_event_tells_
     assert_eq!(data[2]["errors"][0]["path"], "app_id");
     assert_eq!(data[2]["errors"][0]["keyword"], "atomic_field_length_exceeded");
     assert_eq!(data[0]["timestamp"], "2024-03-09T10:20:31.456Z");
-    assert_eq!((data[0]["componentName"].as_str(), data[0]["componentVersion"].as_str()), (Some("snowshed"), Some(VERSION)));
+    assert_eq!(
+        (data[0]["componentName"].as_str(), data[0]["componentVersion"].as_str()),
+        (Some("snowshed"), Some(VERSION))
+    );
     let second = kit.failure("e=pv&cv=");
     assert_eq!(kind(&second), BadRowKind::EnrichmentFailures);
     assert_eq!(json(&second)["data"]["failure"]["messages"][0]["enrichment"], Value::Null);
@@ -43,7 +46,10 @@ fn parse_errors_use_the_parameter_and_length_errors_the_column() {
     assert_eq!((reports[0]["path"].as_str(), reports[1]["path"].as_str()), (Some("vid"), Some("res")));
     assert_eq!(reports[0]["targets"], serde_json::json!([]));
     let f = kit.failure(&format!("e=pv&tna={}", "a".repeat(129)));
-    assert_eq!((f.cause.path.as_deref(), f.cause.keyword.as_deref()), (Some("name_tracker"), Some("atomic_field_length_exceeded")));
+    assert_eq!(
+        (f.cause.path.as_deref(), f.cause.keyword.as_deref()),
+        (Some("name_tracker"), Some("atomic_field_length_exceeded"))
+    );
     assert_eq!(cell(&f.incomplete.unwrap(), "name_tracker"), "");
     assert_eq!(cell(&kit.event(&format!("e=pv&tna={}", "a".repeat(128))), "name_tracker").len(), 128);
 }
@@ -99,7 +105,10 @@ fn a_bad_row_holds_the_whole_event_and_the_whole_request() {
         assert_eq!(event[key], value, "{key}");
     }
     let raw = &row["data"]["payload"]["raw"];
-    assert_eq!((raw["vendor"].as_str(), raw["version"].as_str()), (Some("com.snowplowanalytics.snowplow"), Some("tp1")));
+    assert_eq!(
+        (raw["vendor"].as_str(), raw["version"].as_str()),
+        (Some("com.snowplowanalytics.snowplow"), Some("tp1"))
+    );
     assert_eq!(raw["parameters"][0], serde_json::json!({"name": "e", "value": "pv"}));
     assert_eq!(raw["parameters"][7], serde_json::json!({"name": "n", "value": null}));
     assert_eq!((raw["loaderName"].as_str(), raw["ipAddress"].as_str()), (Some("snowshed-0.1.0"), Some("1.2.3.4")));
@@ -121,7 +130,12 @@ fn a_line_over_the_limit_becomes_a_size_violation() {
     // A bad row over the limit is replaced by one about the bad row.
     let f = kit.failure("e=pv&vid=x");
     assert_eq!(kind(&f), BadRowKind::SizeViolation);
-    assert!(json(&f)["data"]["payload"].as_str().unwrap().starts_with("{\"schema\":\"iglu:com.snowplowanalytics.snowplow.badrows/schema_violations"));
+    assert!(
+        json(&f)["data"]["payload"]
+            .as_str()
+            .unwrap()
+            .starts_with("{\"schema\":\"iglu:com.snowplowanalytics.snowplow.badrows/schema_violations")
+    );
     assert!(f.incomplete.is_some());
 }
 
@@ -142,13 +156,28 @@ fn zoo() -> Vec<Payload> {
     };
     let json = "application/json";
     let mut out: Vec<Payload> = [
-        "e=pv&page=a b", "", "e=pv&vid=x", "e=pv&cv=", "aid=x", "e=pv&url=http%3A%2F%2F", "e=ue&ue_pr=x", "e=ue&ue_pr=%7B%7D",
+        "e=pv&page=a b",
+        "",
+        "e=pv&vid=x",
+        "e=pv&cv=",
+        "aid=x",
+        "e=pv&url=http%3A%2F%2F",
+        "e=ue&ue_pr=x",
+        "e=ue&ue_pr=%7B%7D",
     ]
     .iter()
     .map(|q| request("/i", q))
     .collect();
     let any = r#"{"schema":"iglu:com.acme/any/jsonschema/1-0-0","data":{}}"#;
-    for text in [any.to_owned(), unstruct("{}"), unstruct(&click("{}")), unstruct(&any.replace("any", "nowhere")), unstruct(&any.replace("any", "faulty")), unstruct(&any.replace("any", "old").replace("{}", r#"{"n":"x"}"#)), unstruct(&any.replace("1-0-0", "0-0-0"))] {
+    for text in [
+        any.to_owned(),
+        unstruct("{}"),
+        unstruct(&click("{}")),
+        unstruct(&any.replace("any", "nowhere")),
+        unstruct(&any.replace("any", "faulty")),
+        unstruct(&any.replace("any", "old").replace("{}", r#"{"n":"x"}"#)),
+        unstruct(&any.replace("1-0-0", "0-0-0")),
+    ] {
         out.push(request("/i", &format!("e=ue&ue_pr={}", enc(&text))));
     }
     out.push(request("/i", &format!("e=pv&co={}", enc(&contexts(&click("{}"))))));
@@ -167,7 +196,10 @@ fn zoo() -> Vec<Payload> {
 #[test]
 fn every_bad_row_passes_its_own_schema() {
     let kit = kit();
-    let small = kit_with(Config { max_record_bytes: crate::platform::units::ByteSize(2000), ..Config::default() }, Steps::always_on());
+    let small = kit_with(
+        Config { max_record_bytes: crate::platform::units::ByteSize(2000), ..Config::default() },
+        Steps::always_on(),
+    );
     let mut rows: Vec<Failure> = Vec::new();
     for payload in zoo() {
         for kit in [&kit, &small] {

@@ -14,12 +14,24 @@ fn each_problem_of_a_record_is_a_bad_row_of_its_own() {
         let Outcome::Failed(f) = &row.outcome else { panic!() };
         assert_eq!(kind(f), BadRowKind::CollectorPayloadFormatViolation);
         let row = json(f);
-        assert_eq!(row["schema"], "iglu:com.snowplowanalytics.snowplow.badrows/collector_payload_format_violation/jsonschema/1-0-0");
-        let record = ::base64::Engine::decode(&::base64::engine::general_purpose::STANDARD, row["data"]["payload"].as_str().unwrap());
+        assert_eq!(
+            row["schema"],
+            "iglu:com.snowplowanalytics.snowplow.badrows/collector_payload_format_violation/jsonschema/1-0-0"
+        );
+        let record = ::base64::Engine::decode(
+            &::base64::engine::general_purpose::STANDARD,
+            row["data"]["payload"].as_str().unwrap(),
+        );
         assert_eq!(record.unwrap(), super::record(&p));
         assert_eq!(row["data"]["failure"]["timestamp"], "2024-03-09T10:20:31.456Z");
     }
-    let field = |i: usize| json(match &rows[i].outcome { Outcome::Failed(f) => f, _ => panic!() })["data"]["failure"]["message"]["payloadField"].clone();
+    let field = |i: usize| {
+        json(match &rows[i].outcome {
+            Outcome::Failed(f) => f,
+            _ => panic!(),
+        })["data"]["failure"]["message"]["payloadField"]
+            .clone()
+    };
     assert_eq!([field(0), field(1), field(2)], ["querystring", "networkUserId", "path"]);
 }
 
@@ -35,7 +47,9 @@ fn what_is_no_thrift_record_is_a_violation_without_a_field() {
     }
     let mut other = request("/i", "e=pv");
     other.schema = Bytes::from_static(b"iglu:com.acme/x/thrift/1-0-0");
-    assert!(json(&failed(kit.run(&other)))["data"]["failure"]["message"]["error"].as_str().unwrap().contains("com.acme"));
+    assert!(
+        json(&failed(kit.run(&other)))["data"]["failure"]["message"]["error"].as_str().unwrap().contains("com.acme")
+    );
 }
 
 #[test]
@@ -55,9 +69,15 @@ fn the_request_fills_columns_and_parameters_override_them() {
     }
     assert_eq!(cell(&e, "v_etl"), format!("snowshed-{VERSION}"));
     let e = kit.event("e=pv&ip=9.9.9.9,8.8.8.8&ua=bot&nuid=me");
-    assert_eq!((cell(&e, "user_ipaddress"), cell(&e, "useragent"), cell(&e, "network_userid")), ("9.9.9.9".into(), "bot".into(), "me".into()));
+    assert_eq!(
+        (cell(&e, "user_ipaddress"), cell(&e, "useragent"), cell(&e, "network_userid")),
+        ("9.9.9.9".into(), "bot".into(), "me".into())
+    );
     let e = kit.event("e=pv&ip=&ua=&nuid=");
-    assert_eq!((cell(&e, "user_ipaddress"), cell(&e, "useragent"), cell(&e, "network_userid")), (String::new(), String::new(), String::new()));
+    assert_eq!(
+        (cell(&e, "user_ipaddress"), cell(&e, "useragent"), cell(&e, "network_userid")),
+        (String::new(), String::new(), String::new())
+    );
 }
 
 #[test]

@@ -40,7 +40,11 @@ fn json_reads_back_as_json() {
 #[test]
 fn the_longest_estimate_is_never_below_the_line() {
     let kit = kit();
-    for event in [rich(&kit), kit.event("e=pv"), kit.event(&format!("e=pv&url={}", enc(&format!("http://a.test/{}", "x".repeat(900)))))] {
+    for event in [
+        rich(&kit),
+        kit.event("e=pv"),
+        kit.event(&format!("e=pv&url={}", enc(&format!("http://a.test/{}", "x".repeat(900))))),
+    ] {
         assert!(tsv::longest(&event) >= tsv::line(&event).len());
     }
 }

@@ -17,8 +17,8 @@ fn text() -> impl Strategy<Value = String> {
 fn name() -> impl Strategy<Value = String> {
     prop_oneof![
         proptest::sample::select(vec![
-            "e", "p", "tv", "eid", "aid", "co", "cx", "ue_pr", "ue_px", "url", "refr", "dtm", "stm", "ttm", "vid", "res",
-            "se_va", "tr_tt", "cookie", "ip", "ua", "cv", "u", "schema", "nuid", "tnuid",
+            "e", "p", "tv", "eid", "aid", "co", "cx", "ue_pr", "ue_px", "url", "refr", "dtm", "stm", "ttm", "vid",
+            "res", "se_va", "tr_tt", "cookie", "ip", "ua", "cv", "u", "schema", "nuid", "tnuid",
         ])
         .prop_map(str::to_owned),
         "[a-z_]{0,8}",

@@ -22,9 +22,15 @@ fn data_keeps_key_order_and_number_text_and_the_wrapper_is_normalised() {
             r#"{"schema":"iglu:com.acme/click/jsonschema/1-0-0","data":{"x":{"b":1.10,"a":[1e3,123456789012345678901234567890],"ü":"ü\t\n"},"id":1}}}"#
         )
     );
-    assert_eq!((cell(e, "event_vendor"), cell(e, "event_name"), cell(e, "event_format"), cell(e, "event_version")), ("com.acme".into(), "click".into(), "jsonschema".into(), "1-0-0".into()));
+    assert_eq!(
+        (cell(e, "event_vendor"), cell(e, "event_name"), cell(e, "event_format"), cell(e, "event_version")),
+        ("com.acme".into(), "click".into(), "jsonschema".into(), "1-0-0".into())
+    );
     let e = &enriched(co(&kit, &contexts(&click(r#"{"id":1,"id":2}"#))))[0];
-    assert_eq!(cell(e, "contexts"), r#"{"schema":"iglu:com.snowplowanalytics.snowplow/contexts/jsonschema/1-0-1","data":[{"schema":"iglu:com.acme/click/jsonschema/1-0-0","data":{"id":2}}]}"#);
+    assert_eq!(
+        cell(e, "contexts"),
+        r#"{"schema":"iglu:com.snowplowanalytics.snowplow/contexts/jsonschema/1-0-1","data":[{"schema":"iglu:com.acme/click/jsonschema/1-0-0","data":{"id":2}}]}"#
+    );
 }
 
 #[test]
@@ -49,18 +55,38 @@ fn each_step_of_an_envelope_has_its_own_failure() {
         (own(r#"{"schema":"nonsense","data":{}}"#), "NotIglu", Some("INVALID_IGLUURI")),
         (own(r#"{"schema":"iglu:com.acme/any/jsonschema/01-0-0","data":{}}"#), "NotIglu", Some("INVALID_SCHEMAVER")),
         (own(r#"{"schema":"iglu:com.acme/any/jsonschema/1-0-0","data":{}}"#), "CriterionMismatch", None),
-        (own(r#"{"schema":"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/2-0-0","data":{}}"#), "CriterionMismatch", None),
+        (
+            own(r#"{"schema":"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/2-0-0","data":{}}"#),
+            "CriterionMismatch",
+            None,
+        ),
         (unstruct("{}"), "ValidationError", Some("required")),
-        (unstruct(r#"{"schema":"iglu:com.acme/any/jsonschema/1-0-0","data":{},"more":1}"#), "ValidationError", Some("additionalProperties")),
+        (
+            unstruct(r#"{"schema":"iglu:com.acme/any/jsonschema/1-0-0","data":{},"more":1}"#),
+            "ValidationError",
+            Some("additionalProperties"),
+        ),
         (unstruct(r#"{"schema":"nonsense","data":{}}"#), "ValidationError", Some("pattern")),
-        (unstruct(r#"{"schema":"iglu:com.acme/any/jsonschema/99999999999-0-0","data":{}}"#), "NotIglu", Some("INVALID_SCHEMAVER")),
+        (
+            unstruct(r#"{"schema":"iglu:com.acme/any/jsonschema/99999999999-0-0","data":{}}"#),
+            "NotIglu",
+            Some("INVALID_SCHEMAVER"),
+        ),
         (unstruct(r#"{"schema":"iglu:com.acme/nowhere/jsonschema/1-0-0","data":{}}"#), "ResolutionError", None),
         (unstruct(&click("{}")), "ValidationError", Some("required")),
         (unstruct(&click(r#"{"id":5.0}"#)), "ValidationError", Some("type")),
-        (unstruct(r#"{"schema":"iglu:com.acme/faulty/jsonschema/1-0-0","data":{}}"#), "ValidationError", Some("schema")),
+        (
+            unstruct(r#"{"schema":"iglu:com.acme/faulty/jsonschema/1-0-0","data":{}}"#),
+            "ValidationError",
+            Some("schema"),
+        ),
     ] {
         let f = failed(ue(&kit, &text));
-        assert_eq!((kind(&f), f.cause.failure.as_str(), f.cause.keyword.as_deref()), (BadRowKind::SchemaViolations, failure, keyword), "{text}");
+        assert_eq!(
+            (kind(&f), f.cause.failure.as_str(), f.cause.keyword.as_deref()),
+            (BadRowKind::SchemaViolations, failure, keyword),
+            "{text}"
+        );
         let incomplete = f.incomplete.unwrap();
         assert!(incomplete.unstruct.is_none());
         assert_eq!(cell(&incomplete, "event_name"), "");
@@ -80,11 +106,22 @@ fn depth_counts_the_root_and_scalars() {
 #[test]
 fn good_contexts_are_kept_and_every_bad_one_is_told() {
     let kit = kit();
-    let text = contexts(&[click(r#"{"id":1}"#), click("{}"), click(r#"{"id":2}"#), r#"{"schema":"iglu:com.acme/nowhere/jsonschema/1-0-0","data":{}}"#.to_owned()].join(","));
+    let text = contexts(
+        &[
+            click(r#"{"id":1}"#),
+            click("{}"),
+            click(r#"{"id":2}"#),
+            r#"{"schema":"iglu:com.acme/nowhere/jsonschema/1-0-0","data":{}}"#.to_owned(),
+        ]
+        .join(","),
+    );
     let f = failed(co(&kit, &text));
     assert_eq!(json(&f)["data"]["failure"]["messages"].as_array().unwrap().len(), 2);
     let incomplete = f.incomplete.unwrap();
-    assert_eq!(incomplete.contexts.iter().map(|c| c.data.to_string()).collect::<Vec<_>>(), [r#"{"id":1}"#, r#"{"id":2}"#]);
+    assert_eq!(
+        incomplete.contexts.iter().map(|c| c.data.to_string()).collect::<Vec<_>>(),
+        [r#"{"id":1}"#, r#"{"id":2}"#]
+    );
 }
 
 #[test]
@@ -100,7 +137,10 @@ fn only_the_newer_contexts_envelope_may_be_empty() {
 fn an_event_without_data_is_good_and_a_foreign_one_is_stored() {
     let kit = kit();
     let e = kit.event("e=ue&p=web&tv=t");
-    assert_eq!((cell(&e, "event"), cell(&e, "event_name"), cell(&e, "unstruct_event")), ("unstruct".into(), String::new(), String::new()));
+    assert_eq!(
+        (cell(&e, "event"), cell(&e, "event_name"), cell(&e, "unstruct_event")),
+        ("unstruct".into(), String::new(), String::new())
+    );
     let e = kit.event(&format!("e=pv&ue_pr={}", enc(&unstruct(&click(r#"{"id":1}"#)))));
     assert_eq!(cell(&e, "event_name"), "page_view");
     assert!(e.unstruct.is_some());
@@ -110,7 +150,11 @@ fn an_event_without_data_is_good_and_a_foreign_one_is_stored() {
 fn a_superseded_schema_gives_way_to_the_newer_one_and_says_so() {
     let kit = kit();
     let old = |data: &str| format!(r#"{{"schema":"iglu:com.acme/old/jsonschema/1-0-0","data":{data}}}"#);
-    let both = format!("e=ue&ue_pr={}&co={}", enc(&unstruct(&old("{}"))), enc(&contexts(&[old("{}"), old(r#"{"n":1}"#)].join(","))));
+    let both = format!(
+        "e=ue&ue_pr={}&co={}",
+        enc(&unstruct(&old("{}"))),
+        enc(&contexts(&[old("{}"), old(r#"{"n":1}"#)].join(",")))
+    );
     let e = kit.event(&both);
     assert_eq!(cell(&e, "event_version"), "1-0-2");
     assert_eq!(e.contexts[1].schema.version(), (1, 0, 2));

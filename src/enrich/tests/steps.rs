@@ -61,7 +61,14 @@ fn page_urls_are_rewritten_and_referrers_are_not() {
     assert_eq!(cell(&e, "page_url"), "https://Shop.Test:8443/a%20b?x=1&y=%2B#f%20g");
     assert_eq!(cell(&e, "page_referrer"), url);
     for kind in ["page", "refr"] {
-        for (part, text) in [("scheme", "https"), ("host", "Shop.Test"), ("port", "8443"), ("path", "/a%20b"), ("query", "x=1&y=%2B"), ("fragment", "f%20g")] {
+        for (part, text) in [
+            ("scheme", "https"),
+            ("host", "Shop.Test"),
+            ("port", "8443"),
+            ("path", "/a%20b"),
+            ("query", "x=1&y=%2B"),
+            ("fragment", "f%20g"),
+        ] {
             assert_eq!(cell(&e, &format!("{kind}_url{part}")), text, "{kind} {part}");
         }
     }
@@ -73,7 +80,10 @@ fn the_referer_header_is_the_page_only_when_there_is_no_url() {
     let mut p = request("/i", "e=pv");
     p.referer = Some(Bytes::from_static(b"http://page.test/x"));
     let e = &enriched(kit.run(&p))[0];
-    assert_eq!((cell(e, "page_url"), cell(e, "page_urlhost"), cell(e, "page_referrer")), ("http://page.test/x".into(), "page.test".into(), String::new()));
+    assert_eq!(
+        (cell(e, "page_url"), cell(e, "page_urlhost"), cell(e, "page_referrer")),
+        ("http://page.test/x".into(), "page.test".into(), String::new())
+    );
     p.querystring = Some(Bytes::from_static(b"e=pv&url=http://own.test/"));
     assert_eq!(cell(&enriched(kit.run(&p))[0], "page_urlhost"), "own.test");
 }
@@ -94,7 +104,10 @@ fn a_url_that_nothing_makes_sense_of_fails_the_event_and_keeps_its_text() {
         let incomplete = f.incomplete.unwrap();
         let column = if parameter == "url" { "page_url" } else { "page_referrer" };
         assert_eq!(cell(&incomplete, column), "http://a\\b/");
-        assert_eq!(cell(&incomplete, &format!("{}scheme", if parameter == "url" { "page_url" } else { "refr_url" })), "");
+        assert_eq!(
+            cell(&incomplete, &format!("{}scheme", if parameter == "url" { "page_url" } else { "refr_url" })),
+            ""
+        );
     }
 }
 
@@ -120,7 +133,11 @@ fn a_visitor_that_another_site_handed_over_is_recognised() {
         ("x_sp=d1", "", ""),
     ] {
         let e = kit.event(&page(query));
-        assert_eq!((cell(&e, "refr_domain_userid").as_str(), cell(&e, "refr_dvce_tstamp").as_str()), (id, time), "{query}");
+        assert_eq!(
+            (cell(&e, "refr_domain_userid").as_str(), cell(&e, "refr_dvce_tstamp").as_str()),
+            (id, time),
+            "{query}"
+        );
     }
     for query in ["_sp=d1.soon", "_sp=d..x", "_sp=d.253402300800000"] {
         let f = kit.failure(&page(query));
@@ -172,7 +189,10 @@ fn derived_contexts_are_validated_and_the_latest_step_stands_first() {
         cx.derive(any, r#"{"n":2}"#);
     });
     let e = kit.event("e=pv");
-    assert_eq!(e.derived.iter().map(|d| (d.schema.clone(), d.data.to_string())).collect::<Vec<_>>(), [(any.clone(), r#"{"n":1}"#.into()), (any, r#"{"n":2}"#.into())]);
+    assert_eq!(
+        e.derived.iter().map(|d| (d.schema.clone(), d.data.to_string())).collect::<Vec<_>>(),
+        [(any.clone(), r#"{"n":1}"#.into()), (any, r#"{"n":2}"#.into())]
+    );
     let kit = probe(|cx| {
         let click = crate::event::SchemaKey::parse("iglu:com.acme/click/jsonschema/1-0-0").unwrap();
         cx.derive(click.clone(), "{}");

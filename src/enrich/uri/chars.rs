@@ -69,14 +69,13 @@ pub(super) enum Stop {
 
 /// Goes on while characters are of a class in `mask`, escapes, or visible characters beyond ASCII.
 pub(super) fn scan(text: &str, mut at: usize, end: usize, mask: u8) -> Stop {
-    let bytes = text.as_bytes();
-    while at < end {
-        let b = bytes[at]; // `at < end`, and callers pass an end inside the text
+    let bytes = text.as_bytes().get(..end).unwrap_or_default();
+    while let Some(&b) = bytes.get(at) {
         if b < 128 {
             if CLASS[usize::from(b)] & mask != 0 {
                 at += 1;
             } else if b == b'%' {
-                let hex = |i: usize| i < end && bytes[i].is_ascii_hexdigit();
+                let hex = |i: usize| bytes.get(i).is_some_and(u8::is_ascii_hexdigit);
                 if !(hex(at + 1) && hex(at + 2)) {
                     return Stop::BadEscape(at);
                 }

@@ -8,7 +8,7 @@ pub(super) fn parse(text: &str) -> Result<Parts, UriError> {
     let bytes = text.as_bytes();
     let end = bytes.len();
     let mut parts = Parts::default();
-    let first = bytes.iter().position(|b| matches!(b, b'/' | b'?' | b'#' | b':'));
+    let first = bytes.iter().position(|&b| b <= b'?' && matches!(b, b'/' | b'?' | b'#' | b':'));
     let mut at = 0;
     let mut opaque = false;
     if let Some(colon) = first.filter(|&i| bytes[i] == b':') {
@@ -84,6 +84,13 @@ fn hierarchical(text: &str, start: usize, end: usize, parts: &mut Parts) -> Resu
 
 /// An authority that names no server (a registry name) is legal but has neither host nor port.
 fn authority(text: &str, from: usize, to: usize, parts: &mut Parts) -> Result<(), UriError> {
+    // Nearly every authority is a plain host name; the long way would find the same.
+    if let Ok(end) = host_name(text.as_bytes(), from, to)
+        && end == to
+    {
+        parts.host = Span::new(from, to);
+        return Ok(());
+    }
     let bad_escape = |at| UriError { at, what: "a % without two hexadecimal digits" };
     let registry = match chars::scan(text, from, to, REG_NAME) {
         Stop::At(at) => at == to,
