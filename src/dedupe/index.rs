@@ -3,6 +3,7 @@
 use super::config::Config;
 use super::file::{self, IdEntry, IdFile};
 use super::filter::Filter;
+use super::mark;
 use super::open_set::OpenSet;
 use crate::event::{EventAddr, Offset, OffsetRange, Outcome, Processed, columns};
 use parking_lot::RwLock;
@@ -167,6 +168,20 @@ impl Index {
         let taken =
             all.iter().any(|e| e.fingerprint != entry.fingerprint && e.addr < entry.addr && known.near(e, entry));
         Ok(if taken { Verdict::TakenId } else { Verdict::First })
+    }
+
+    /// Gives an outcome that was enriched again the verdict that it had when it first came by.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn decide_again(&self, item: &mut Processed, journal: &Uuid) -> io::Result<()> {
+        let Some(entry) = entry_of(item) else { return Ok(()) };
+        match (self.decided(&entry)?, &mut item.outcome) {
+            (Verdict::Duplicate(first), outcome) => *outcome = Outcome::Duplicate(first),
+            (Verdict::TakenId, Outcome::Enriched(event)) => mark::rename(event, mark::own_id(journal, entry.addr)),
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Where events with this id stand, as far as the window reaches; newest first.

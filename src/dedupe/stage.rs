@@ -43,6 +43,11 @@ pub struct Deps {
 pub struct Dedupe(JoinHandle<()>);
 
 impl Dedupe {
+    /// Whether its thread has ended.
+    pub fn is_finished(&self) -> bool {
+        self.0.is_finished()
+    }
+
     /// Waits until everything that came in has gone on.
     pub fn join(self) {
         let _ = self.0.join();
