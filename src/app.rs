@@ -222,7 +222,7 @@ fn start_streams(
         state: on.state.clone(),
         boundary,
         refeed: doors::refeed(again, index.clone(), journal.id()),
-        views: doors::published(speed, &on.views),
+        views: doors::published(speed, &on.views).map_err(say)?,
         on_cursor: doors::release(journal, "streams"),
         metrics: on.metrics.clone(),
         drain: on.back.clone(),

@@ -12,8 +12,8 @@ use crate::pipeline::link::{LinkGauge, LinkSender};
 use crate::platform::clock::Clock;
 use crate::platform::units::Span;
 use crate::serving::{DEMO_APP_ID, Demo, JournalDoor, RawKind, RawRecord, SinkState};
-use crate::speed::streams::{Feed, Published, Streams};
-use crate::speed::{Speed, State};
+use crate::speed::streams::{Published, Streams};
+use crate::speed::{Speed, SpeedError, State};
 use crate::view::View;
 use futures_util::future::BoxFuture;
 use std::io;
@@ -224,14 +224,8 @@ pub(super) fn sinks(config: &Config, batch: batch::Status, streams: Option<&Stre
     sinks
 }
 
-/// The views that are published to the stream, with where their rows come from.
-pub(super) fn published(speed: &Speed, views: &[Arc<View>]) -> Vec<Published> {
+/// The views that are published to the stream.
+pub(super) fn published(speed: &Speed, views: &[Arc<View>]) -> Result<Vec<Published>, SpeedError> {
     let published = views.iter().filter_map(|view| Some((view, view.publish_ms()?)));
-    published
-        .map(|(view, every)| {
-            let mut feed = Feed::new(speed.clone(), view);
-            let rows: Box<dyn FnMut() -> Vec<(String, String)> + Send> = Box::new(move || feed.changed());
-            (view.name().to_owned(), Span::from_millis(every), rows)
-        })
-        .collect()
+    published.map(|(view, every)| Ok((Span::from_millis(every), speed.publisher(view.name())?))).collect()
 }

@@ -6,7 +6,6 @@
 //! the journal keeps what is above it. After a crash of this process the records since the last stored cursor are sent
 //! again; each carries its address as header `snowshed-address`, by which a consumer can tell.
 
-mod aggregates;
 mod config;
 mod cursor;
 #[cfg(feature = "kafka")]
@@ -15,7 +14,6 @@ mod render;
 mod stage;
 mod stdout;
 
-pub use aggregates::Feed;
 pub use config::{Config, Format, Kind, Topics};
 pub use stage::{Deps, Published, Refeed, StreamStatus, Streams, build};
 

@@ -13,6 +13,7 @@ use crate::pipeline::backoff::Backoff;
 use crate::pipeline::drain::Drain;
 use crate::pipeline::link::{LinkReceiver, Received};
 use crate::platform::units::Span;
+use crate::speed::publish::{Publisher, Record};
 use crate::telemetry::Metrics;
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
@@ -27,8 +28,8 @@ use std::time::{Duration, Instant};
 /// end (exclusive); gives the next stretch, or `None` if nothing is there yet.
 pub type Refeed = Box<dyn FnMut(Offset, Offset) -> io::Result<Option<(OffsetRange, Vec<Processed>)>> + Send>;
 
-/// A view that is published: name, how often, and where its rows come from (partition key, JSON).
-pub type Published = (String, Span, Box<dyn FnMut() -> Vec<(String, String)> + Send>);
+/// A view that is published, and how often.
+pub type Published = (Span, Publisher);
 
 /// What the stage is given.
 pub struct Deps {
@@ -292,25 +293,22 @@ impl Stage {
     }
 
     fn publish_views(&mut self) {
+        let topic = &self.config.topics.aggregates;
+        if topic.is_empty() {
+            return;
+        }
         let now = Instant::now();
-        for i in 0..self.deps.views.len() {
-            if self.due[i] > now || self.config.topics.aggregates.is_empty() {
-                continue;
-            }
-            let (_, every, rows) = &mut self.deps.views[i];
-            self.due[i] = now + every.to_duration().max(Duration::from_millis(50));
-            // Aggregates are a state and not a log: what the broker does not take now is followed by a newer one.
-            let pending = Arc::new(Pending::default());
-            for (key, row) in rows() {
-                let message = Message {
-                    topic: &self.config.topics.aggregates,
-                    key: Some(&key),
-                    value: row.as_bytes(),
-                    address: None,
-                };
-                if !matches!(self.sink.send(&message, &pending), Ok(true)) {
-                    return;
-                }
+        // Aggregates are states: what the broker does not take now is sent again, newer, at the next turn.
+        let pending = Arc::new(Pending::default());
+        for ((every, publisher), due) in self.deps.views.iter_mut().zip(&mut self.due).filter(|(_, due)| **due <= now) {
+            *due = now + every.to_duration().max(Duration::from_millis(50));
+            let sink = &mut self.sink;
+            let mut send = |(key, row): Record| {
+                let message = Message { topic, key: Some(&key), value: row.as_bytes(), address: None };
+                matches!(sink.send(&message, &pending), Ok(true))
+            };
+            if let Err(error) = publisher.poll(&mut send) {
+                tracing::warn!("streams: aggregates: {error}");
             }
         }
     }
