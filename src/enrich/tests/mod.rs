@@ -5,7 +5,9 @@ mod failures;
 mod loader;
 mod output;
 mod property;
+mod sdk;
 mod self_describing;
+mod stage;
 mod steps;
 
 use super::*;
