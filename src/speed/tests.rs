@@ -67,11 +67,11 @@ fn event_at(offset: u64) -> Event {
     let n = offset.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
     Event {
         arrival: 900_000 + offset as i64 * 7,
-        derived: (n % 9 > 0).then_some(880_000 + (n % 130_000) as i64),
-        app: (n % 7 > 0).then(|| format!("app{}", n % 3)),
+        derived: (!n.is_multiple_of(9)).then_some(880_000 + (n % 130_000) as i64),
+        app: (!n.is_multiple_of(7)).then(|| format!("app{}", n % 3)),
         event: Some(["page_view", "search"][(n % 2) as usize].to_owned()),
         user: Some(format!("user{}", n % 50)),
-        total_cents: (n % 4 == 0).then_some(n as i64),
+        total_cents: n.is_multiple_of(4).then_some(n as i64),
         ..Event::default()
     }
 }
@@ -333,6 +333,43 @@ fn merged_count(rig: &Rig, lease: &Lease, above: u64) -> (u64, u64) {
     let memory = lease.read(Offset(above), &Wanted { views: &[("plain", plan)], tail: false }).unwrap();
     assert_eq!(memory.halves[0].groups.total_rows(), memory.tally.enriched);
     (memory.tally.enriched, memory.applied.0)
+}
+
+#[test]
+fn windows_of_a_long_day_stay_small() {
+    let rig = rig(Config { window_groups: 3, ..Config::default() }, 0);
+    let mut seen = (0, 0);
+    for minute in 0..130i64 {
+        let at = 2_000_000 + minute * 60_000;
+        rig.clock.set(at);
+        for half in [0, 30_000] {
+            rig.clock.set(at + half);
+            let events: Vec<Event> = (0..20)
+                .map(|i| Event {
+                    arrival: at + half - i * 10,
+                    app: Some(format!("app{}", i * minute % 9)),
+                    ..Event::default()
+                })
+                .collect();
+            let reading = testing::rows(&events);
+            let reading = crate::view::Reading::of(&rig.views[0], &reading).unwrap();
+            let mut windows = rig.speed.0.windows[0].as_ref().unwrap().lock();
+            windows.advance(at + half);
+            windows.add(&reading, at + half);
+        }
+        rig.speed.tidy();
+        let (blocks, groups, bytes) = rig.speed.0.windows[0].as_ref().unwrap().lock().size();
+        assert!(
+            groups <= 4 * blocks && bytes < 400 * groups.max(1),
+            "{groups} groups in {blocks} blocks, {bytes} bytes"
+        );
+        seen = (seen.0.max(blocks), blocks);
+    }
+    // 20 panes, 2 blocks a minute of 1 s and 10 s, 1 of 60 s, 31 of 120 s: what is older has gone.
+    assert!(seen.0 <= 80 && seen.1 <= 80, "{seen:?}");
+    let hour = rig.speed.windows("traffic").unwrap().pop().unwrap();
+    assert!((58 * 40..=62 * 40).contains(&hour.groups.total_rows()), "{}", hour.groups.total_rows());
+    assert!(hour.groups.len() <= 4 && hour.groups.other_rows() > 0, "beyond the bound is (other)");
 }
 
 #[test]

@@ -5,10 +5,10 @@
 //! operation at every step, so it does not matter where a micro-batch came from.
 
 use super::aggregate::{Aggregate, Value, time_text};
+use super::compiled::View;
 use super::error::ViewError;
 use super::groups::{Group, Groups, Key};
 use super::query::{Plan, ViewQuery};
-use super::view::View;
 use arrow::record_batch::RecordBatch;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};

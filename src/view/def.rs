@@ -1,7 +1,7 @@
 //! What the user writes: `[[views]]` of the configuration.
 
+use super::compiled::View;
 use super::error::ViewError;
-use super::view::View;
 use crate::platform::units::Span;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

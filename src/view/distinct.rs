@@ -22,7 +22,7 @@ pub enum Distinct {
     #[default]
     None,
     /// Coupons of few values, sorted.
-    Few(Box<Vec<Coupon>>),
+    Few(Vec<Coupon>),
     /// Registers, growing by values or as they were stored.
     Many(Box<HllSketch>),
     /// Registers, growing by other registers.
@@ -42,7 +42,7 @@ impl Distinct {
 
     fn add<T: Hash>(&mut self, value: T) {
         match self {
-            Distinct::None => *self = Distinct::Few(Box::new(vec![Coupon::from_value(value)])),
+            Distinct::None => *self = Distinct::Few(vec![Coupon::from_value(value)]),
             Distinct::Few(few) => {
                 insert(few, Coupon::from_value(value));
                 self.check_few();
@@ -131,7 +131,7 @@ impl Distinct {
     pub fn weight(&self) -> usize {
         match self {
             Distinct::None => 0,
-            Distinct::Few(few) => 40 + 4 * few.capacity(),
+            Distinct::Few(few) => 16 + 4 * few.capacity(),
             Distinct::Many(registers) => 160 + registers.estimated_size(),
             Distinct::Sum(registers) => 160 + registers.estimated_size(),
         }

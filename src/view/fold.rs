@@ -7,12 +7,12 @@
 
 use super::aggregate::Aggregate;
 use super::column::Column;
+use super::compiled::{MAX_DIMENSIONS, OTHER, View};
 use super::error::ViewError;
 use super::groups::{self, Groups, Key};
 use super::keys::KeyTable;
 use super::measure::{Function, Measure};
 use super::reading::Reading;
-use super::view::{MAX_DIMENSIONS, OTHER, View};
 use crate::event::rows::Rows;
 use arrow::array::Array;
 use arrow::record_batch::RecordBatch;

@@ -4,7 +4,7 @@
 //! hash with the same (random) key, so that merging two of them does not hash again.
 
 use super::aggregate::Aggregate;
-use super::view::{OTHER, View};
+use super::compiled::{OTHER, View};
 use ahash::RandomState;
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, Hasher};

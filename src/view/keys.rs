@@ -1,7 +1,7 @@
 //! Keys shared by many small sets of groups: the panes of a rolling window hold the same groups over and over.
 
+use super::compiled::OTHER;
 use super::groups::{Key, same_dims};
-use super::view::OTHER;
 use hashbrown::HashTable;
 use parking_lot::Mutex;
 use std::sync::Arc;

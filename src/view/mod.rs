@@ -12,6 +12,7 @@ mod aggregate;
 pub mod answer;
 mod builtin;
 mod column;
+mod compiled;
 mod def;
 mod distinct;
 mod error;
@@ -32,12 +33,12 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod top;
-mod view;
 mod zone;
 
 pub use aggregate::{Aggregate, Value, time_text};
 pub use answer::{Answer, Half, Layer, Reducer, Row};
 pub use builtin::{PULSE, builtin, defaults};
+pub use compiled::{Dimension, MAX_DIMENSIONS, OTHER, ROWS_COLUMN, View};
 pub use def::{Allowed, Literal, MAX_GROUPS, Pairs, TimeColumn, ViewDef};
 pub use error::ViewError;
 pub use field::{Field, Kind, Source};
@@ -48,5 +49,4 @@ pub use measure::{Function, Measure, Number};
 pub use query::{Filter, Grain, Plan, ViewQuery};
 pub use reading::Reading;
 pub use top::Item;
-pub use view::{Dimension, MAX_DIMENSIONS, OTHER, ROWS_COLUMN, View};
 pub use zone::{Bucketer, Zone};

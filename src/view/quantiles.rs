@@ -64,7 +64,8 @@ impl Quantiles {
                 std::cmp::Ordering::Greater => merged.extend(b.next()),
                 std::cmp::Ordering::Equal => {
                     merged.push((x.0, x.1 + y.1));
-                    (a.next(), b.next());
+                    a.next();
+                    b.next();
                 }
             }
         }
@@ -134,7 +135,7 @@ impl Quantiles {
             f64::from_le_bytes(eight)
         };
         let ends = (double(1), double(9));
-        if !(ends.0 <= ends.1) {
+        if ends.0.is_nan() || ends.1.is_nan() || ends.0 > ends.1 {
             return Err("the least value is above the greatest".to_owned());
         }
         let mut buckets: Vec<(i32, u64)> = Vec::new();

@@ -1,7 +1,7 @@
 //! A question to a view, and the plan that answers it in both layers.
 
+use super::compiled::{GRAINS, View, is_grain};
 use super::error::ViewError;
-use super::view::{GRAINS, View, is_grain};
 use super::zone::{Bucketer, Zone};
 use crate::platform::units::Span;
 use std::sync::Arc;

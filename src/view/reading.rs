@@ -2,10 +2,10 @@
 //! many sets of groups as need it (the micro-batch, the panes of its windows), and outside any lock.
 
 use super::column::{Column, Words};
+use super::compiled::View;
 use super::def::TimeColumn;
 use super::error::ViewError;
 use super::field::{Field, Kind, Source};
-use super::view::View;
 use crate::event::columns::{COLLECTOR_TSTAMP, COLUMNS, DERIVED_TSTAMP};
 use crate::event::rows::Rows;
 use arrow::array::{Array, TimestampMicrosecondArray};

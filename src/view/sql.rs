@@ -5,12 +5,12 @@
 //! `quantile` and `top` are computed exactly here, so a view's estimate differs by its stated error. [`View::stored_sql`]
 //! reads the rows of `derived.<view>` that a plan needs. The dialect is DuckDB's, without the ICU extension.
 
+use super::compiled::{ROWS_COLUMN, View};
 use super::def::TimeColumn;
 use super::error::ViewError;
 use super::field::{Field, Kind, Source};
 use super::measure::{Function, Measure, Number};
 use super::query::{Plan, PlannedFilter, ViewQuery};
-use super::view::{ROWS_COLUMN, View};
 use super::zone::{Bucketer, Segment, local_end};
 use std::fmt::Write;
 
@@ -100,7 +100,7 @@ impl View {
         for filter in &plan.filter {
             let column = name(&self.dimensions[filter.dimension].name);
             // The overflow group passes, so that the answer can say how much it holds.
-            let other = format!("{column} = {}", literal(super::view::OTHER));
+            let other = format!("{column} = {}", literal(super::compiled::OTHER));
             let _ = write!(out, " AND ({} OR {other})", condition(&column, filter));
         }
         if folded {

@@ -5,6 +5,7 @@
 //! rows are only ever appended and a reader merges what it finds.
 
 use super::aggregate::Aggregate;
+use super::compiled::View;
 use super::distinct::Distinct;
 use super::error::ViewError;
 use super::exact::{self, Wide};
@@ -13,7 +14,6 @@ use super::groups::{Group, Groups};
 use super::measure::{Function, Measure, Number};
 use super::quantiles::Quantiles;
 use super::top::Top;
-use super::view::View;
 use arrow::array::{
     Array, ArrayRef, BinaryArray, BinaryBuilder, Decimal128Array, Float64Array, Int64Array, StringArray,
     TimestampMicrosecondArray,
@@ -75,7 +75,7 @@ impl Groups {
         let times: &TimestampMicrosecondArray = column(&view, batch, "time")?;
         let words =
             view.dimension_names().map(|d| column(&view, batch, d)).collect::<Result<Vec<&StringArray>, _>>()?;
-        let rows: &Int64Array = column(&view, batch, super::view::ROWS_COLUMN)?;
+        let rows: &Int64Array = column(&view, batch, super::compiled::ROWS_COLUMN)?;
         let readers = view.measures.iter().map(|m| Reader::of(&view, m, batch)).collect::<Result<Vec<_>, _>>()?;
         let mut dims: Vec<Option<Arc<str>>> = vec![None; words.len()];
         let mut aggregates = Vec::with_capacity(readers.len());

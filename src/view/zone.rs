@@ -4,7 +4,7 @@
 //! [`super::sql`] cut days at exactly the same instants. Grains of an hour and more are cut on the zone's wall clock; an
 //! hour that a clock goes through twice stays two hours at grain `1h` and is one stretch of a longer bucket.
 
-use super::view::DAY_MS;
+use super::compiled::DAY_MS;
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 
