@@ -139,7 +139,8 @@ impl Instance {
     pub fn sql(&self, sql: &str) -> Vec<Vec<Value>> {
         let body = json!({"sql": sql}).to_string();
         let (status, reply) =
-            http(self.serving, "POST", "/v1/sql", &["content-type: application/json"], body.as_bytes()).expect("an answer");
+            http(self.serving, "POST", "/v1/sql", &["content-type: application/json"], body.as_bytes())
+                .expect("an answer");
         let text = String::from_utf8_lossy(&reply).into_owned();
         assert_eq!(status, 200, "{sql}: {text}");
         let reply: Value = serde_json::from_str(&text).unwrap();
@@ -186,7 +187,8 @@ impl Instance {
     /// Sends events in one POST; the status.
     pub fn post(&self, events: &[Value]) -> u16 {
         let body = envelope(events);
-        http(self.collector, "POST", TP2, &["content-type: application/json; charset=UTF-8"], body.as_bytes()).map_or(0, |r| r.0)
+        http(self.collector, "POST", TP2, &["content-type: application/json; charset=UTF-8"], body.as_bytes())
+            .map_or(0, |r| r.0)
     }
 }
 
@@ -214,7 +216,13 @@ pub fn page_view(app: &str, more: &[(&str, &str)]) -> (String, Value) {
 }
 
 /// One request over its own connection.
-pub fn http(to: SocketAddr, method: &str, path: &str, headers: &[&str], body: &[u8]) -> std::io::Result<(u16, Vec<u8>)> {
+pub fn http(
+    to: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[&str],
+    body: &[u8],
+) -> std::io::Result<(u16, Vec<u8>)> {
     let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(5))?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     let mut head = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n", to.port());
@@ -247,7 +255,8 @@ fn parse_reply(reply: &[u8]) -> Option<(u16, Vec<u8>)> {
     let mut rest = body;
     loop {
         let line = rest.windows(2).position(|w| w == b"\r\n")?;
-        let size = usize::from_str_radix(std::str::from_utf8(&rest[..line]).ok()?.split(';').next()?.trim(), 16).ok()?;
+        let size =
+            usize::from_str_radix(std::str::from_utf8(&rest[..line]).ok()?.split(';').next()?.trim(), 16).ok()?;
         if size == 0 {
             return Some((status, out));
         }

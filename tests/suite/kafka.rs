@@ -24,8 +24,11 @@ impl Broker {
             .unwrap();
         let broker = Broker(child);
         let end = Instant::now() + Duration::from_secs(90);
-        let probe: BaseConsumer =
-            ClientConfig::new().set("bootstrap.servers", format!("127.0.0.1:{port}")).set("log_level", "0").create().unwrap();
+        let probe: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", format!("127.0.0.1:{port}"))
+            .set("log_level", "0")
+            .create()
+            .unwrap();
         while probe.fetch_metadata(None, Duration::from_secs(1)).is_err() {
             assert!(Instant::now() < end, "Kafka does not start");
             std::thread::sleep(Duration::from_millis(200));
@@ -42,7 +45,11 @@ impl Drop for Broker {
 }
 
 /// Reads topics until `enough` says so.
-fn read(port: u16, topic: &str, mut enough: impl FnMut(&[(Option<String>, String)]) -> bool) -> Vec<(Option<String>, String)> {
+fn read(
+    port: u16,
+    topic: &str,
+    mut enough: impl FnMut(&[(Option<String>, String)]) -> bool,
+) -> Vec<(Option<String>, String)> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", format!("127.0.0.1:{port}"))
         .set("group.id", uuid::Uuid::new_v4().to_string())

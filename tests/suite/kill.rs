@@ -31,9 +31,24 @@ fn client(to: std::net::SocketAddr, seed: u64, time: Duration) -> std::thread::J
 fn check(found: &HashMap<Uuid, u32>, acked: &[Uuid], unknown: &[Uuid], place: &str) {
     let lost: Vec<_> = acked.iter().filter(|id| !found.contains_key(id)).collect();
     let double: Vec<_> = found.iter().filter(|(_, n)| **n != 1).collect();
-    assert!(lost.is_empty(), "{place}: {} acknowledged events are lost, {:?} …", lost.len(), &lost[..lost.len().min(3)]);
-    assert!(double.is_empty(), "{place}: {} events are there twice, {:?} …", double.len(), &double[..double.len().min(3)]);
-    assert!(found.len() <= acked.len() + unknown.len(), "{place}: {} events, but only {} were sent", found.len(), acked.len() + unknown.len());
+    assert!(
+        lost.is_empty(),
+        "{place}: {} acknowledged events are lost, {:?} …",
+        lost.len(),
+        &lost[..lost.len().min(3)]
+    );
+    assert!(
+        double.is_empty(),
+        "{place}: {} events are there twice, {:?} …",
+        double.len(),
+        &double[..double.len().min(3)]
+    );
+    assert!(
+        found.len() <= acked.len() + unknown.len(),
+        "{place}: {} events, but only {} were sent",
+        found.len(),
+        acked.len() + unknown.len()
+    );
 }
 
 fn ids(instance: &Instance, sql: &str) -> HashMap<Uuid, u32> {
@@ -51,7 +66,8 @@ fn ids_in_lake(lake: &Path) -> HashMap<Uuid, u32> {
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
     let mut out = HashMap::new();
     for file in parquet_files(&lake.join("events")) {
-        let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(&file).unwrap()).unwrap().build().unwrap();
+        let reader =
+            ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(&file).unwrap()).unwrap().build().unwrap();
         for batch in reader {
             let batch = batch.unwrap();
             let column = batch.column_by_name("event_id").unwrap().as_any().downcast_ref::<StringArray>().unwrap();
@@ -84,7 +100,12 @@ fn kill_9_under_load_loses_nothing_and_counts_nothing_twice() {
     assert!(acked.len() > rounds * 300, "only {} events were acknowledged in {rounds} rounds", acked.len());
     let instance = Instance::start(dir.path(), &setup);
     instance.caught_up();
-    check(&ids(&instance, "SELECT event_id, count(*) FROM events GROUP BY 1"), &acked, &unknown, "SQL over both layers");
+    check(
+        &ids(&instance, "SELECT event_id, count(*) FROM events GROUP BY 1"),
+        &acked,
+        &unknown,
+        "SQL over both layers",
+    );
     let status = instance.settle();
     let committed = ids(&instance, "SELECT event_id, count(*) FROM atomic.events GROUP BY 1");
     check(&committed, &acked, &unknown, "warehouse");
@@ -96,7 +117,11 @@ fn kill_9_under_load_loses_nothing_and_counts_nothing_twice() {
         reply["rows"].as_array().unwrap().iter().map(|r| r["events"].as_u64().unwrap()).sum()
     };
     assert_eq!(sum("merged"), total, "the view counts every event once");
-    println!("{rounds} rounds: {} acknowledged, {} unanswered, {total} committed, 0 lost, 0 double", acked.len(), unknown.len());
+    println!(
+        "{rounds} rounds: {} acknowledged, {} unanswered, {total} committed, 0 lost, 0 double",
+        acked.len(),
+        unknown.len()
+    );
 }
 
 #[test]

@@ -22,7 +22,10 @@ fn an_event_is_in_a_merged_answer_within_a_second_and_in_the_warehouse_within_se
     let files = parquet_files(&dir.path().join("lake").join("events"));
     assert_eq!(files.len(), 1, "{files:?}");
     let rows = instance.sql("SELECT app_id, event_name, page_urlhost, page_urlpath, page_urlquery FROM events");
-    assert_eq!(rows, vec![vec![json!("shop"), json!("page_view"), json!("shop.example"), json!("/cars/1"), json!("x=1")]]);
+    assert_eq!(
+        rows,
+        vec![vec![json!("shop"), json!("page_view"), json!("shop.example"), json!("/cars/1"), json!("x=1")]]
+    );
 }
 
 #[test]
@@ -42,7 +45,10 @@ fn a_request_sent_twice_counts_once_and_is_seen_as_a_duplicate() {
     assert_eq!(instance.post(&[again]), 200);
     let status = instance.settle();
     let e = &status["equation"];
-    assert_eq!((e["payload_events"].as_u64(), e["enriched"].as_u64(), e["duplicates"].as_u64()), (Some(3), Some(1), Some(2)));
+    assert_eq!(
+        (e["payload_events"].as_u64(), e["enriched"].as_u64(), e["duplicates"].as_u64()),
+        (Some(3), Some(1), Some(2))
+    );
     assert_eq!(instance.count(&format!("SELECT count(*) FROM events WHERE event_id = '{id}'")), 1);
 }
 
@@ -82,9 +88,11 @@ fn merged_is_batch_plus_speed_at_every_moment_and_the_count_never_goes_back() {
         std::thread::spawn(move || {
             let mut n = 0u64;
             while Instant::now() < end {
-                let events: Vec<_> = (0..1 + n % 7).map(|_| page_view(["shop", "blog", "app"][(n % 3) as usize], &[]).1).collect();
+                let events: Vec<_> =
+                    (0..1 + n % 7).map(|_| page_view(["shop", "blog", "app"][(n % 3) as usize], &[]).1).collect();
                 let body = crate::harness::envelope(&events);
-                let reply = http(collector, "POST", crate::harness::TP2, &["content-type: application/json"], body.as_bytes());
+                let reply =
+                    http(collector, "POST", crate::harness::TP2, &["content-type: application/json"], body.as_bytes());
                 assert_eq!(reply.unwrap().0, 200);
                 sent.fetch_add(events.len() as u64, std::sync::atomic::Ordering::SeqCst);
                 n += 1;
