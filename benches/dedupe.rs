@@ -3,8 +3,8 @@
 //! `cargo bench --bench dedupe -- [--dir DIR] [--events N] [--batch N]`
 //!
 //! Fills an index with micro-batches of distinct events, sealed one after the other as in a running program, and measures
-//! the verdicts on one thread: alone while filling, then for new events only, and with one event in twenty a repetition of
-//! an old one.
+//! the verdicts on one thread: while filling, then for new events only, and with one event in twenty a repetition of an old
+//! one. Rates are given by the clock and by the CPU time of that thread, which a busy machine disturbs less.
 
 use snowshed::dedupe::{Config, IdEntry, Index, Verdict};
 use snowshed::event::{EventAddr, Offset, OffsetRange};
@@ -33,17 +33,17 @@ fn main() {
     let index = Index::load(&config, &dir, Offset(0), &mut |_, _| Ok(None)).unwrap_or_else(|e| panic!("{e}"));
     println!("{events} events in micro-batches of {batch}");
 
-    let (mut judging, mut sealing, mut longest) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+    let (mut judging, mut sealing, mut longest) = (Spent::default(), Duration::ZERO, Duration::ZERO);
     let mut next = 0;
     while next < events {
         let from = next;
-        let begun = Instant::now();
+        let begun = Mark::now();
         while next < (from + batch).min(events) {
             let verdict = index.judge(entry(next, next), Uuid::nil).expect("a verdict");
             assert_eq!(verdict, Verdict::First);
             next += 1;
         }
-        judging += begun.elapsed();
+        judging.add(begun.spent());
         let begun = Instant::now();
         index.seal(OffsetRange::new(Offset(from), Offset(next))).expect("a file");
         longest = longest.max(begun.elapsed());
@@ -56,7 +56,7 @@ fn main() {
 
     let sample = 300_000;
     for (name, every) in [("all new", u64::MAX), ("one in twenty repeated", 20)] {
-        let begun = Instant::now();
+        let begun = Mark::now();
         for n in 0..sample {
             let (id, repeated) = match n % every == every - 1 {
                 true => (n * 7919 % events, true),
@@ -66,7 +66,7 @@ fn main() {
             let verdict = index.judge(entry(id, next + n), Uuid::nil).expect("a verdict");
             assert_eq!(matches!(verdict, Verdict::Duplicate(_)), repeated);
         }
-        rate(name, sample, begun.elapsed());
+        rate(name, sample, begun.spent());
     }
     drop(index);
     let begun = Instant::now();
@@ -91,6 +91,38 @@ fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
-fn rate(name: &str, events: u64, time: Duration) {
-    println!("{name}: {:.0} events/s", events as f64 / time.as_secs_f64());
+#[derive(Clone, Copy, Default)]
+struct Spent {
+    wall: Duration,
+    cpu: Duration,
+}
+
+impl Spent {
+    fn add(&mut self, other: Spent) {
+        self.wall += other.wall;
+        self.cpu += other.cpu;
+    }
+}
+
+struct Mark(Instant, Duration);
+
+impl Mark {
+    fn now() -> Self {
+        Mark(Instant::now(), thread_cpu())
+    }
+
+    fn spent(&self) -> Spent {
+        Spent { wall: self.0.elapsed(), cpu: thread_cpu() - self.1 }
+    }
+}
+
+/// CPU time of this thread; zero where the system does not tell.
+fn thread_cpu() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    Duration::from_nanos(text.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0))
+}
+
+fn rate(name: &str, events: u64, spent: Spent) {
+    let per = |time: Duration| events as f64 / time.as_secs_f64();
+    println!("{name}: {:.0} events/s by the clock, {:.0} events per CPU second", per(spent.wall), per(spent.cpu));
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// A repetition is recognised when it arrives at most this long after the first occurrence.
     pub window: Span,
-    /// Memory for the filters that spare a look into files, about 2.5 bytes an event. When it is used up, the oldest events
+    /// Memory for the filters that spare a look into files, about 1.6 bytes an event. When it is used up, the oldest events
     /// of the window are forgotten, with a warning.
     pub max_filter_bytes: ByteSize,
 }

@@ -1,23 +1,24 @@
 //! What is known of past events, and the verdict on a new one.
+//!
+//! A verdict depends on the events that stand before it in the journal and on nothing else: not on the wall clock, not on
+//! restarts, not on how files were merged. Time is the arrival time of events, and it never goes back: an event that
+//! claims to be earlier than one before it (the collector's clock was set) counts as arriving with that one.
 
 use super::config::Config;
-use super::file::{self, IdEntry, IdFile};
-use super::filter::Filter;
+use super::file::{IdEntry, IdFile};
+use super::load::{self, LoadError, Refeed};
 use super::mark;
 use super::open_set::OpenSet;
+use super::shelf::{self, Look, Shelf};
 use crate::event::{EventAddr, Offset, OffsetRange, Outcome, Processed, columns};
 use parking_lot::RwLock;
-use std::collections::VecDeque;
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Names the offset below which ids were given up on purpose, so that a lost file is told from an old one.
-const FLOOR: &str = "floor";
-/// Keys of one epoch: the unit in which old filters are given up.
-const EPOCH_KEYS: usize = 1 << 20;
+/// Places that [`Index::find`] gives at most.
+const MAX_FOUND: usize = 1000;
 
 /// What a new event is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,144 +31,59 @@ pub enum Verdict {
     TakenId,
 }
 
-/// Why the index cannot be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The folder or a file cannot be read or written.
-    #[error("dedupe: {path}: {source}")]
-    Io {
-        /// Where.
-        path: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// A stretch of committed events is known to nobody any more.
-    #[error("dedupe: the ids of {range} are missing and cannot be read again: {source}")]
-    Rebuild {
-        /// The stretch.
-        range: OffsetRange,
-        /// Why.
-        source: io::Error,
-    },
-}
-
-/// Enriches a stretch of the journal again, for ids that are missing on disk: called with a position and an end
-/// (exclusive), gives the next part; `None` when the journal no longer has it.
-pub type Refeed<'a> = dyn FnMut(Offset, Offset) -> io::Result<Option<(OffsetRange, Vec<Processed>)>> + 'a;
-
 /// Shared by the stage, which writes, and by whoever asks about old events.
 #[derive(Clone, Debug)]
 pub struct Index(Arc<RwLock<Known>>);
 
 #[derive(Debug)]
-struct Known {
-    dir: PathBuf,
+pub(super) struct Known {
     window_ms: i64,
-    max_bytes: usize,
     open: OpenSet,
-    epochs: VecDeque<Epoch>,
-    newest_ms: i64,
-    forgotten: u64,
-}
-
-#[derive(Debug)]
-struct Epoch {
-    filter: Filter,
-    files: VecDeque<(Filter, IdFile)>,
+    shelf: Shelf,
+    /// Arrival time of the latest event that was let through.
+    latest_ms: i64,
 }
 
 impl Index {
-    /// Loads what stands on disk for offsets below `boundary`. Files above it are of micro-batches that will be cut again,
-    /// and are removed. Stretches without a file are read again through `refeed`.
+    /// Loads what stands on disk for offsets below `boundary`. What is known above it belongs to micro-batches that will be
+    /// fed again, and goes. Stretches without a file are read again through `refeed`.
     ///
     /// # Errors
     /// [`LoadError`].
     pub fn load(config: &Config, dir: &Path, boundary: Offset, refeed: &mut Refeed<'_>) -> Result<Self, LoadError> {
-        let io_error = |path: &Path| {
-            let path = path.display().to_string();
-            move |source| LoadError::Io { path, source }
-        };
-        fs::create_dir_all(dir).map_err(io_error(dir))?;
-        let mut names: Vec<(OffsetRange, PathBuf)> = Vec::new();
-        for entry in fs::read_dir(dir).map_err(io_error(dir))? {
-            let path = entry.map_err(io_error(dir))?.path();
-            let range = path.file_name().and_then(|n| n.to_str()).and_then(file::range_of);
-            match range {
-                Some(range) if range.to <= boundary => names.push((range, path)),
-                None if path.ends_with(FLOOR) => {}
-                _ => fs::remove_file(&path).map_err(io_error(&path))?,
-            }
-        }
-        names.sort();
-        let mut known = Known {
-            dir: dir.to_owned(),
-            window_ms: config.window.as_millis(),
-            max_bytes: config.max_filter_bytes.as_usize(),
-            open: OpenSet::default(),
-            epochs: VecDeque::new(),
-            newest_ms: i64::MIN,
-            forgotten: 0,
-        };
-        let mut at = known.floor();
-        for (range, path) in names {
-            if range.from < at {
-                // A file that an interrupted run left beside the one that replaced it.
-                fs::remove_file(&path).map_err(io_error(&path))?;
-                continue;
-            }
-            known.fill_gap(at, range.from, refeed)?;
-            match file::open(&path, range) {
-                Ok((opened, ids)) => known.keep(opened, ids.into_iter()),
-                Err(e) if e.kind() == io::ErrorKind::InvalidData => {
-                    tracing::warn!("dedupe: {e}; reading these events again from the journal");
-                    fs::remove_file(&path).map_err(io_error(&path))?;
-                    known.fill_gap(range.from, range.to, refeed)?;
-                }
-                Err(e) => return Err(io_error(&path)(e)),
-            }
-            at = range.to;
-        }
-        known.fill_gap(at, boundary, refeed)?;
-        Ok(Index(Arc::new(RwLock::new(known))))
+        Ok(Index(Arc::new(RwLock::new(load::load(config, dir, boundary, refeed)?))))
     }
 
     /// Judges an event and remembers it, unless it is a duplicate. `alias` is the id under which an event with a taken id
     /// goes on.
     ///
     /// # Errors
-    /// When a file cannot be read; nothing was decided.
+    /// When a file cannot be read; nothing was decided. Of kind `InvalidData` when it is damaged: the file is removed, and
+    /// only a restart can make it again.
     pub fn judge(&self, entry: IdEntry, alias: impl FnOnce() -> Uuid) -> io::Result<Verdict> {
-        let mut known = self.0.write();
-        let verdict = known.verdict(&entry)?;
-        match verdict {
-            Verdict::Duplicate(_) => {}
-            Verdict::First => known.remember(entry),
-            Verdict::TakenId => {
-                known.remember(entry);
-                // So that an audit finds it under the id that it has now.
-                known.remember(IdEntry { id: alias().as_u128(), ..entry });
-            }
-        }
-        Ok(verdict)
+        self.0.write().judge(entry, || Some(alias()))
     }
 
-    /// What was decided about an event that stands in the journal already.
+    /// What was decided about an event that stands in the journal already: as long as the window still holds it.
     ///
     /// # Errors
     /// When a file cannot be read.
     pub fn decided(&self, entry: &IdEntry) -> io::Result<Verdict> {
-        let known = self.0.read();
-        let mut all = known.in_files(entry.id, Some(entry.fingerprint))?;
-        all.extend(known.open.of_id(entry.id));
-        let same = all.iter().filter(|e| e.fingerprint == entry.fingerprint);
-        let earlier = same.map(|e| e.addr).filter(|a| *a < entry.addr).max();
-        let itself = all.iter().any(|e| e.addr == entry.addr && e.fingerprint == entry.fingerprint);
-        if let Some(first) = earlier.filter(|_| !itself) {
-            return Ok(Verdict::Duplicate(first));
-        }
-        let taken =
-            all.iter().any(|e| e.fingerprint != entry.fingerprint && e.addr < entry.addr && known.near(e, entry));
-        Ok(if taken { Verdict::TakenId } else { Verdict::First })
+        let mut own = None;
+        let mut earlier: Option<EventAddr> = None;
+        self.0.read().visit(entry.id, Some(entry.fingerprint), &mut |e| {
+            if e.addr == entry.addr {
+                own = Some(e.renamed);
+            } else if e.addr < entry.addr {
+                earlier = earlier.max(Some(e.addr));
+            }
+            Look::On
+        })?;
+        Ok(match (own, earlier) {
+            (Some(true), _) => Verdict::TakenId,
+            (None, Some(first)) => Verdict::Duplicate(first),
+            _ => Verdict::First,
+        })
     }
 
     /// Gives an outcome that was enriched again the verdict that it had when it first came by.
@@ -184,16 +100,17 @@ impl Index {
         Ok(())
     }
 
-    /// Where events with this id stand, as far as the window reaches; newest first.
+    /// Where events with this id stand, as far as the window reaches; newest first, at most a thousand.
     ///
     /// # Errors
     /// When a file cannot be read.
     pub fn find(&self, event_id: &str) -> io::Result<Vec<EventAddr>> {
         let Ok(id) = Uuid::try_parse(event_id) else { return Ok(Vec::new()) };
-        let known = self.0.read();
-        let mut all = known.in_files(id.as_u128(), None)?;
-        all.extend(known.open.of_id(id.as_u128()));
-        let mut places: Vec<EventAddr> = all.iter().map(|e| e.addr).collect();
+        let mut places: Vec<EventAddr> = Vec::new();
+        self.0.read().visit(id.as_u128(), None, &mut |e| {
+            places.push(e.addr);
+            if places.len() < MAX_FOUND { Look::On } else { Look::Done }
+        })?;
         places.sort_unstable_by(|a, b| b.cmp(a));
         places.dedup();
         Ok(places)
@@ -204,158 +121,145 @@ impl Index {
     /// # Errors
     /// When the file cannot be made durable; the ids stay in memory and the call may be repeated.
     pub fn seal(&self, range: OffsetRange) -> io::Result<()> {
+        self.0.write().write_open(range)?;
+        self.tidy();
+        Ok(())
+    }
+
+    /// The warehouse is complete up to `boundary`: ids that no event above it can repeat may go.
+    pub fn committed(&self, boundary: Offset) {
         let mut known = self.0.write();
-        let entries = known.open.take();
-        match file::write(&known.dir, range, entries.clone()) {
-            Ok(file) => {
-                known.keep(file, entries.iter().map(|e| e.id));
-                known.expire();
-                Ok(())
-            }
-            Err(e) => {
-                entries.iter().for_each(|entry| known.open.add(entry));
-                Err(e)
-            }
-        }
+        known.shelf.boundary = known.shelf.boundary.max(boundary);
+        drop(known);
+        self.tidy();
     }
 
     /// Bytes of the filters, and events that were forgotten before the window was over.
     pub fn usage(&self) -> (usize, u64) {
-        let known = self.0.read();
-        (known.filter_bytes(), known.forgotten)
+        self.0.read().shelf.usage()
+    }
+
+    /// Waits until no thread of this index is at work.
+    #[cfg(test)]
+    pub(super) fn wait_for_merges(&self) {
+        while Arc::strong_count(&self.0) > 1 {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    }
+
+    /// Lets old files go and merges small ones, the latter on a thread of its own.
+    fn tidy(&self) {
+        let due = {
+            let mut known = self.0.write();
+            let old = known.shelf.expire();
+            known.shelf.remove(&old);
+            known.shelf.merge_due()
+        };
+        let Some(parts) = due else { return };
+        let index = self.clone();
+        let kept = parts.clone();
+        let spawned = std::thread::Builder::new().name("dedupe-merge".into()).spawn(move || index.merge(parts));
+        if let Err(e) = spawned {
+            let nothing = self.0.write().shelf.merged(kept, Err(e));
+            debug_assert!(nothing.is_empty());
+        }
+    }
+
+    fn merge(&self, parts: Vec<Arc<IdFile>>) {
+        let dir = self.0.read().shelf.dir.clone();
+        let merged = shelf::merge(&dir, &parts);
+        let failed = merged.is_err();
+        let old = self.0.write().shelf.merged(parts, merged);
+        load::remove_all(old.iter().map(|file| file.path.as_path()));
+        if !failed {
+            self.tidy();
+        }
     }
 }
 
 impl Known {
-    fn verdict(&self, entry: &IdEntry) -> io::Result<Verdict> {
-        let fits = |time_ms: i64| entry.time_ms.saturating_sub(time_ms) <= self.window_ms;
-        if let Some((addr, time_ms)) = self.open.exact(entry.id, entry.fingerprint)
-            && fits(time_ms)
-        {
-            return Ok(Verdict::Duplicate(addr));
+    pub(super) fn new(dir: &Path, config: &Config, boundary: Offset) -> Self {
+        let window_ms = config.window.as_millis();
+        Known {
+            window_ms,
+            open: OpenSet::default(),
+            shelf: Shelf::new(dir, window_ms, config.max_filter_bytes.as_usize(), boundary),
+            latest_ms: i64::MIN,
         }
-        let old = self.in_files(entry.id, Some(entry.fingerprint))?;
-        let near: Vec<&IdEntry> = old.iter().filter(|e| fits(e.time_ms)).collect();
-        if let Some(first) = near.iter().filter(|e| e.fingerprint == entry.fingerprint).map(|e| e.addr).min() {
+    }
+
+    pub(super) fn push(&mut self, file: IdFile) {
+        self.shelf.push(file);
+        self.latest_ms = self.latest_ms.max(self.shelf.last_ms().unwrap_or(i64::MIN));
+    }
+
+    pub(super) fn open_len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// As [`Index::judge`]; without an alias the event cannot be found under its own id.
+    pub(super) fn judge(&mut self, mut entry: IdEntry, alias: impl FnOnce() -> Option<Uuid>) -> io::Result<Verdict> {
+        entry.time_ms = entry.time_ms.max(self.latest_ms);
+        let verdict = self.verdict(&entry)?;
+        if let Verdict::Duplicate(_) = verdict {
+            return Ok(verdict);
+        }
+        entry.renamed = verdict == Verdict::TakenId;
+        self.latest_ms = entry.time_ms;
+        self.open.add(entry);
+        if let Some(alias) = alias().filter(|_| entry.renamed) {
+            // So that an audit finds it under the id that it has now.
+            self.open.add(IdEntry { id: alias.as_u128(), ..entry });
+        }
+        Ok(verdict)
+    }
+
+    fn verdict(&self, entry: &IdEntry) -> io::Result<Verdict> {
+        let since = entry.time_ms.saturating_sub(self.window_ms);
+        // At most one event of this content lies inside the window, since times never go back.
+        if let Some(same) = self.open.exact(entry.id, entry.fingerprint).filter(|e| e.time_ms >= since) {
+            return Ok(Verdict::Duplicate(same.addr));
+        }
+        let mut same = None;
+        let looked = self.shelf.visit(entry.id, entry.fingerprint, since, &mut |e| {
+            if e.fingerprint != entry.fingerprint {
+                return Look::NextFile;
+            }
+            same = (e.time_ms >= since).then_some(e.addr);
+            if same.is_some() { Look::Done } else { Look::On }
+        })?;
+        if let Some(first) = same {
             return Ok(Verdict::Duplicate(first));
         }
-        if !near.is_empty() || self.open.has_id(entry.id) {
-            return Ok(Verdict::TakenId);
+        let mut taken = self.open.latest_ms(entry.id).is_some_and(|latest| latest >= since);
+        if !taken && looked > 0 {
+            self.shelf.visit(entry.id, 0, since, &mut |e| {
+                taken = e.time_ms >= since;
+                if taken { Look::Done } else { Look::On }
+            })?;
         }
-        Ok(Verdict::First)
+        Ok(if taken { Verdict::TakenId } else { Verdict::First })
     }
 
-    fn near(&self, old: &IdEntry, new: &IdEntry) -> bool {
-        new.time_ms.saturating_sub(old.time_ms) <= self.window_ms
-    }
-
-    fn remember(&mut self, entry: IdEntry) {
-        self.newest_ms = self.newest_ms.max(entry.time_ms);
-        self.open.add(&entry);
-    }
-
-    fn in_files(&self, id: u128, fingerprint: Option<u128>) -> io::Result<Vec<IdEntry>> {
-        let mut out = Vec::new();
-        for epoch in self.epochs.iter().filter(|e| e.filter.may_hold(id)) {
-            for (_, file) in epoch.files.iter().filter(|(filter, _)| filter.may_hold(id)) {
-                out.extend(file.find(id, fingerprint)?);
+    /// All that is known of an id, or of an id and a content.
+    fn visit(&self, id: u128, content: Option<u128>, look: &mut dyn FnMut(&IdEntry) -> Look) -> io::Result<()> {
+        for entry in self.open.of(id, content) {
+            if look(entry) == Look::Done {
+                return Ok(());
             }
         }
-        Ok(out)
+        let mut wanted = |e: &IdEntry| match content {
+            Some(content) if e.fingerprint != content => Look::NextFile,
+            _ => look(e),
+        };
+        self.shelf.visit(id, content.unwrap_or(0), i64::MIN, &mut wanted).map(|_| ())
     }
 
-    fn keep(&mut self, file: IdFile, ids: impl Iterator<Item = u128>) {
-        self.newest_ms = self.newest_ms.max(file.last_ms);
-        let mut filter = Filter::new(file.entries);
-        if !self.epochs.back().is_some_and(|e| e.filter.has_room(file.entries)) {
-            self.epochs.push_back(Epoch { filter: Filter::new(EPOCH_KEYS.max(file.entries)), files: VecDeque::new() });
-        }
-        if let Some(epoch) = self.epochs.back_mut() {
-            for id in ids {
-                filter.add(id);
-                epoch.filter.add(id);
-            }
-            epoch.files.push_back((filter, file));
-        }
-    }
-
-    /// Removes what the window has left behind, and the oldest epoch when memory is used up.
-    fn expire(&mut self) {
-        let before = self.first();
-        self.drop_old();
-        if let Some(floor) = self.first().filter(|now| before != Some(*now))
-            && let Err(e) = fs::write(self.dir.join(FLOOR), floor.to_string())
-        {
-            // An older floor only makes a start read more than it needs.
-            tracing::warn!("dedupe: {}: {e}", self.dir.join(FLOOR).display());
-        }
-    }
-
-    fn first(&self) -> Option<Offset> {
-        self.epochs.iter().find_map(|epoch| epoch.files.front()).map(|(_, file)| file.range.from)
-    }
-
-    fn floor(&self) -> Offset {
-        let text = fs::read_to_string(self.dir.join(FLOOR)).unwrap_or_default();
-        Offset(text.trim().parse().unwrap_or(0))
-    }
-
-    fn drop_old(&mut self) {
-        let oldest = self.newest_ms.saturating_sub(self.window_ms);
-        while let Some(epoch) = self.epochs.front_mut() {
-            // The newest file stays: it is what the next floor is read from.
-            while epoch.files.front().is_some_and(|(_, file)| file.last_ms < oldest) && epoch.files.len() > 1 {
-                if let Some((_, file)) = epoch.files.pop_front() {
-                    remove(&file.path);
-                }
-            }
-            let gone = epoch.files.front().is_some_and(|(_, file)| file.last_ms < oldest);
-            if !gone || self.epochs.len() == 1 {
-                break;
-            }
-            if let Some(epoch) = self.epochs.pop_front() {
-                epoch.files.iter().for_each(|(_, file)| remove(&file.path));
-            }
-        }
-        while self.filter_bytes() > self.max_bytes && self.epochs.len() > 1 {
-            let Some(epoch) = self.epochs.pop_front() else { break };
-            let events: usize = epoch.files.iter().map(|(_, file)| file.entries).sum();
-            self.forgotten += events as u64;
-            tracing::warn!("dedupe: {events} events are forgotten inside the window; raise dedupe.max_filter_bytes");
-            epoch.files.iter().for_each(|(_, file)| remove(&file.path));
-        }
-    }
-
-    fn filter_bytes(&self) -> usize {
-        let of = |e: &Epoch| e.filter.bytes() + e.files.iter().map(|(filter, _)| filter.bytes()).sum::<usize>();
-        self.epochs.iter().map(of).sum()
-    }
-
-    fn fill_gap(&mut self, from: Offset, to: Offset, refeed: &mut Refeed<'_>) -> Result<(), LoadError> {
-        let gap = OffsetRange::new(from, to);
-        if gap.is_empty() {
-            return Ok(());
-        }
-        let failed = |source| LoadError::Rebuild { range: gap, source };
-        tracing::warn!("dedupe: the ids of {gap} are not on disk; reading them again from the journal");
-        let mut at = from;
-        while at < to {
-            let Some((range, items)) = refeed(at, to).map_err(failed)? else {
-                tracing::warn!(
-                    "dedupe: the journal no longer holds [{at}, {to}); repetitions of these events are not recognised"
-                );
-                break;
-            };
-            for entry in items.iter().filter_map(entry_of) {
-                if !matches!(self.verdict(&entry).map_err(failed)?, Verdict::Duplicate(_)) {
-                    self.remember(entry);
-                }
-            }
-            at = range.to;
-        }
-        let entries = self.open.take();
-        let written = file::write(&self.dir, gap, entries.clone()).map_err(failed)?;
-        self.keep(written, entries.iter().map(|e| e.id));
+    /// Makes a file of what is open.
+    pub(super) fn write_open(&mut self, range: OffsetRange) -> io::Result<()> {
+        let file = shelf::write(&self.shelf.dir, range, &self.open.sorted(), self.latest_ms)?;
+        self.open.clear();
+        self.push(file);
         Ok(())
     }
 }
@@ -369,11 +273,6 @@ pub(super) fn entry_of(item: &Processed) -> Option<IdEntry> {
         fingerprint: event.fingerprint,
         addr: item.addr,
         time_ms: event.time(columns::COLLECTOR_TSTAMP).unwrap_or(0),
+        renamed: false,
     })
-}
-
-fn remove(path: &Path) {
-    if let Err(e) = fs::remove_file(path) {
-        tracing::warn!("dedupe: {}: {e}", path.display());
-    }
 }

@@ -5,19 +5,22 @@
 //! `duplicate` context that holds the original one. Decisions depend only on the journal, so a restart repeats them; this
 //! is also where micro-batches are cut, because both layers have to cut alike.
 //!
-//! What is known lives in an exact set for the open micro-batch and in one sorted file per sealed one, behind filters in
+//! What is known lives in an exact set for the open micro-batch and in sorted files for the sealed ones, behind filters in
 //! memory that say "certainly not". See `docs/decisions/0003-dedupe.md`.
 
 mod config;
 mod file;
 mod filter;
 mod index;
+mod load;
 mod mark;
 mod metrics;
 mod open_set;
+mod shelf;
 mod stage;
 
 pub use config::Config;
 pub use file::IdEntry;
-pub use index::{Index, LoadError, Verdict};
+pub use index::{Index, Verdict};
+pub use load::{LoadError, Refeed};
 pub use stage::{Dedupe, Deps, build};

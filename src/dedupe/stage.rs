@@ -181,6 +181,11 @@ impl Stage {
         loop {
             match f(&mut self.deps) {
                 Ok(value) => return Ok(value),
+                // A damaged file was removed; what it held comes back from the journal at the next start, and only then.
+                Err(e) if e.kind() == io::ErrorKind::InvalidData => {
+                    tracing::error!("dedupe: {what}: {e}; the stage stops");
+                    return Err(Stopped);
+                }
                 Err(e) => {
                     tracing::error!("dedupe: {what}: {e}; trying again");
                     if self.deps.drain.sleep(backoff.pause()) {

@@ -118,6 +118,6 @@ fn many_lives(seeds: std::ops::Range<u64>) {
 #[test]
 fn nothing_promised_is_lost_whatever_the_crash_leaves() {
     // `SNOWSHED_CRASH_SEEDS=5000` searches longer.
-    let seeds = std::env::var("SNOWSHED_CRASH_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(150);
+    let seeds = std::env::var("SNOWSHED_CRASH_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(60);
     many_lives(0..seeds);
 }
