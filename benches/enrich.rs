@@ -70,7 +70,9 @@ fn run(enricher: &Enricher, records: &[Bytes], each: usize, time: Duration, thre
         let (mut events, cpu) = (0, cpu_ns());
         for record in records.iter().cycle().skip(from) {
             events += each;
-            std::hint::black_box(enricher.process(Offset(0), RecordKind::Payload, record, 0).expect("built-in schemas"));
+            std::hint::black_box(
+                enricher.process(Offset(0), RecordKind::Payload, record, 0).expect("built-in schemas"),
+            );
             if events % 1000 == 0 && start.elapsed() > time {
                 break;
             }

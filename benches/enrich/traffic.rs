@@ -41,10 +41,13 @@ impl Rng {
 pub fn records(form: Form, count: usize) -> (Vec<Bytes>, usize) {
     let mut rng = Rng(42);
     let records = (0..count).map(|_| record(form, &mut rng)).collect();
-    (records, match form {
-        Form::Json(n) | Form::Base64(n) => n,
-        Form::Get => 1,
-    })
+    (
+        records,
+        match form {
+            Form::Json(n) | Form::Base64(n) => n,
+            Form::Get => 1,
+        },
+    )
 }
 
 fn record(form: Form, rng: &mut Rng) -> Bytes {
@@ -91,7 +94,11 @@ fn record(form: Form, rng: &mut Rng) -> Bytes {
             p.content_type = Some(Bytes::from_static(b"application/json; charset=utf-8"));
             let base64 = matches!(form, Form::Base64(_));
             let events: Vec<serde_json::Value> = (0..n)
-                .map(|_| serde_json::Value::Object(event(rng, base64).into_iter().map(|(n, v)| (n.to_owned(), v.into())).collect()))
+                .map(|_| {
+                    serde_json::Value::Object(
+                        event(rng, base64).into_iter().map(|(n, v)| (n.to_owned(), v.into())).collect(),
+                    )
+                })
                 .collect();
             let body = serde_json::json!({
                 "schema": "iglu:com.snowplowanalytics.snowplow/payload_data/jsonschema/1-0-4", "data": events
@@ -111,10 +118,17 @@ fn encoded(value: &str) -> String {
 fn agent(rng: &mut Rng) -> String {
     let version = 100 + rng.next(30);
     match rng.next(4) {
-        0 => format!("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{version}.0.0.0 Safari/537.36"),
+        0 => format!(
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{version}.0.0.0 Safari/537.36"
+        ),
         1 => format!("Mozilla/5.0 (X11; Ubuntu; Linux x86_64; rv:{version}.0) Gecko/20100101 Firefox/{version}.0"),
-        2 => format!("Mozilla/5.0 (iPhone; CPU iPhone OS 17_5_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.{} Mobile/15E148 Safari/604.1", version % 7),
-        _ => format!("Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{version}.0.6478.71 Mobile Safari/537.36"),
+        2 => format!(
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.{} Mobile/15E148 Safari/604.1",
+            version % 7
+        ),
+        _ => format!(
+            "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{version}.0.6478.71 Mobile Safari/537.36"
+        ),
     }
 }
 
@@ -145,10 +159,16 @@ fn event(rng: &mut Rng, base64: bool) -> Vec<(&'static str, String)> {
         ("stm", "1700000000999".to_owned()),
     ];
     let mut contexts = vec![
-        format!("{{\"schema\":\"iglu:com.snowplowanalytics.snowplow/web_page/jsonschema/1-0-0\",\"data\":{{\"id\":\"{}\"}}}}", rng.uuid()),
+        format!(
+            "{{\"schema\":\"iglu:com.snowplowanalytics.snowplow/web_page/jsonschema/1-0-0\",\"data\":{{\"id\":\"{}\"}}}}",
+            rng.uuid()
+        ),
         format!(
             "{{\"schema\":\"iglu:com.snowplowanalytics.snowplow/client_session/jsonschema/1-0-2\",\"data\":{{\"userId\":\"{}\",\"sessionId\":\"{}\",\"eventIndex\":{},\"sessionIndex\":3,\"previousSessionId\":null,\"storageMechanism\":\"COOKIE_1\",\"firstEventId\":\"{}\"}}}}",
-            rng.uuid(), rng.uuid(), rng.next(100), rng.uuid()
+            rng.uuid(),
+            rng.uuid(),
+            rng.next(100),
+            rng.uuid()
         ),
     ];
     let put_json = |out: &mut Vec<(&'static str, String)>, plain: &'static str, coded: &'static str, text: String| {
@@ -173,7 +193,8 @@ fn event(rng: &mut Rng, base64: bool) -> Vec<(&'static str, String)> {
             out.push(("e", "ue".to_owned()));
             let text = format!(
                 "{{\"schema\":\"iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0\",\"data\":{{\"schema\":\"iglu:com.snowplowanalytics.snowplow/link_click/jsonschema/1-0-1\",\"data\":{{\"targetUrl\":\"https://www.shop.example/offers/{}\",\"elementId\":\"teaser-{}\",\"elementClasses\":[\"teaser\",\"wide\"],\"elementTarget\":\"_self\"}}}}}}",
-                rng.next(500), rng.next(9)
+                rng.next(500),
+                rng.next(9)
             );
             put_json(&mut out, "ue_pr", "ue_px", text);
         }
@@ -194,9 +215,26 @@ fn timing(rng: &mut Rng) -> String {
     let mut t = 1_700_000_000_000 + rng.next(1000);
     let mut fields = Vec::new();
     for key in [
-        "navigationStart", "redirectStart", "redirectEnd", "fetchStart", "domainLookupStart", "domainLookupEnd", "connectStart",
-        "secureConnectionStart", "connectEnd", "requestStart", "responseStart", "responseEnd", "unloadEventStart", "unloadEventEnd",
-        "domLoading", "domInteractive", "domContentLoadedEventStart", "domContentLoadedEventEnd", "domComplete", "loadEventStart",
+        "navigationStart",
+        "redirectStart",
+        "redirectEnd",
+        "fetchStart",
+        "domainLookupStart",
+        "domainLookupEnd",
+        "connectStart",
+        "secureConnectionStart",
+        "connectEnd",
+        "requestStart",
+        "responseStart",
+        "responseEnd",
+        "unloadEventStart",
+        "unloadEventEnd",
+        "domLoading",
+        "domInteractive",
+        "domContentLoadedEventStart",
+        "domContentLoadedEventEnd",
+        "domComplete",
+        "loadEventStart",
         "loadEventEnd",
     ] {
         fields.push(format!("\"{key}\":{t}"));

@@ -10,6 +10,7 @@ mod fields;
 pub mod lake;
 mod metrics;
 mod parquet;
+mod patience;
 mod planner;
 mod stage;
 mod statelog;

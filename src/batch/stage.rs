@@ -9,6 +9,7 @@ use super::error::{CommitError, StageError, StartError};
 use super::fields::Fields;
 use super::lake::Lake;
 use super::metrics::BatchMetrics;
+use super::patience::Patience;
 use super::planner::Plan;
 use super::status::{BatchState, Phase, Status};
 use super::warehouse::Warehouse;
@@ -112,7 +113,7 @@ impl BatchStage {
             warehouse: self.warehouse,
             plan: self.plan,
             on_commit: callbacks.on_commit,
-            patience: Patience { drain: shared.drain.clone(), time: self.config.drain.to_duration(), until: None },
+            patience: Patience::new(shared.drain.clone(), self.config.drain.to_duration()),
             shared,
         };
         let threads = vec![
@@ -261,32 +262,6 @@ impl Stager {
                 return None;
             }
         }
-    }
-}
-
-/// How long to go on once the program is to end.
-struct Patience {
-    drain: Drain,
-    time: Duration,
-    until: Option<Instant>,
-}
-
-impl Patience {
-    /// False when the time is over.
-    fn lasts(&mut self) -> bool {
-        if !self.drain.is_raised() {
-            return true;
-        }
-        let until = *self.until.get_or_insert_with(|| Instant::now() + self.time);
-        Instant::now() < until
-    }
-
-    /// Sleeps; false when the time is over.
-    fn sleep(&mut self, time: Duration) -> bool {
-        if self.drain.sleep(time) && self.lasts() {
-            std::thread::sleep(FIRST_PAUSE);
-        }
-        self.lasts()
     }
 }
 

@@ -27,6 +27,8 @@ pub const FIRST_DYNAMIC_ID: i32 = 1001;
 
 /// Rows that are gathered at a time.
 const PIECE: usize = 8192;
+/// … unless they hold more bytes than this.
+const PIECE_BYTES: usize = 128 << 20;
 
 /// The self-describing columns of some rows, in the order of their names.
 pub fn dynamic_names(parts: &[Arc<Rows>]) -> BTreeSet<&str> {
@@ -60,7 +62,7 @@ pub fn write_events(
     let mut out = FileWriter::create(path, &schema, zstd_level)?;
     let order = sorted(parts);
     let sources: Vec<Source> = schema.fields().iter().enumerate().map(|(at, f)| source(parts, at, f)).collect();
-    for piece in order.chunks(PIECE) {
+    for piece in order.chunks(piece_rows(parts)) {
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(sources.len());
         for (source, field) in sources.iter().zip(schema.fields()) {
             arrays.push(match source {
@@ -72,6 +74,12 @@ pub fn write_events(
         out.write(&RecordBatch::try_new(schema.clone(), arrays)?)?;
     }
     out.finish()
+}
+
+/// Rows of a piece, fewer where rows are long: no column of a piece may pass 2 GiB.
+fn piece_rows(parts: &[Arc<Rows>]) -> usize {
+    let row_bytes = parts.iter().filter(|p| !p.is_empty()).map(|p| p.weight() / p.len()).max().unwrap_or(0);
+    (PIECE_BYTES / row_bytes.max(1)).clamp(1, PIECE)
 }
 
 /// Where the values of a column come from.

@@ -88,18 +88,18 @@ pub fn client(settings: &Settings, request: &Request<'_>, anonymous: bool) -> Cl
     let sent = request.headers.all(Name::XForwardedFor);
     match &settings.trusted {
         Trusted::Everyone => {
-            Client { ip: first_of_all(sent).unwrap_or_else(|| IpText::of(request.peer)), forwarded: Forwarded::AsSent }
+            Client { ip: first_of_all(sent).unwrap_or(request.peer.text), forwarded: Forwarded::AsSent }
         }
         Trusted::Hops(hops) => {
             let mut left = *hops;
-            behind(request.peer, sent, |_| {
+            behind(request.peer.addr, sent, |_| {
                 let trusted = left > 0;
                 left = left.saturating_sub(1);
                 trusted
             })
         }
         Trusted::Networks(networks) => {
-            behind(request.peer, sent, |addr| networks.iter().any(|network| network.contains(addr)))
+            behind(request.peer.addr, sent, |addr| networks.iter().any(|network| network.contains(addr)))
         }
     }
 }

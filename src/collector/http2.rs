@@ -182,7 +182,7 @@ fn ask(parts: &http::request::Parts, body: &[u8], worker: &Arc<Worker>, peer: Ip
         authority: parts.uri.authority().map(|a| a.as_str().as_bytes()),
         headers: Headers::new(&bytes, &list),
         body,
-        peer,
+        peer: peer.into(),
     };
     let mut hot = worker.hot();
     hot.wall.set(shared.clock.now_ms());

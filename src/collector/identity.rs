@@ -61,7 +61,9 @@ pub fn identify(settings: &Settings, request: &Request<'_>, anonymous: bool, ent
         return (ANONYMOUS, Source::Anonymous);
     }
     let query = request.target.query.unwrap_or_default();
-    if let Some(id) = query::first(query, b"nuid").and_then(|v| as_id(&v)) {
+    if query::may_have(query, b"nuid")
+        && let Some(id) = query::first(query, b"nuid").and_then(|v| as_id(&v))
+    {
         return (id, Source::Parameter);
     }
     if let Some(id) = cookies::find(request.headers.all(Name::Cookie), &settings.cookie_name).and_then(as_id) {

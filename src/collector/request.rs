@@ -1,7 +1,8 @@
 //! A request as the core sees it, whichever version of HTTP it came by: borrowed bytes, nothing decoded.
 
+use super::client_ip::IpText;
 use crate::net::http1::{Header, Name};
-use memchr::{memchr, memchr2, memchr2_iter, memmem};
+use memchr::{memchr, memchr2, memmem};
 use std::net::IpAddr;
 
 /// The method.
@@ -90,13 +91,19 @@ fn check(target: &[u8]) -> Result<(), IllegalUri> {
     if target.iter().fold(0, |seen, b| seen | b) > 0x7f {
         return Err(IllegalUri::NotAscii(target.iter().position(|b| *b > 0x7f).unwrap_or(0)));
     }
-    for at in memchr2_iter(b'%', b'#', target) {
-        if target[at] == b'#' {
-            return Err(IllegalUri::Fragment(at));
-        }
-        let digits = target.get(at + 1..at + 3);
-        if !digits.is_some_and(|d| d[0].is_ascii_hexdigit() && d[1].is_ascii_hexdigit()) {
-            return Err(IllegalUri::Escape(at));
+    if let Some(at) = memchr(b'#', target) {
+        return Err(IllegalUri::Fragment(at));
+    }
+    let mut at = 0;
+    while let Some(step) = target.get(at..).and_then(|rest| memchr(b'%', rest)) {
+        at += step;
+        // Escapes come in runs.
+        while target.get(at) == Some(&b'%') {
+            let digits = target.get(at + 1..at + 3);
+            if !digits.is_some_and(|d| d[0].is_ascii_hexdigit() && d[1].is_ascii_hexdigit()) {
+                return Err(IllegalUri::Escape(at));
+            }
+            at += 3;
         }
     }
     Ok(())
@@ -138,6 +145,21 @@ impl<'a> Headers<'a> {
     }
 }
 
+/// Who is connected: the address, and its text, made once a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Peer {
+    /// The address.
+    pub addr: IpAddr,
+    /// Its text.
+    pub text: IpText,
+}
+
+impl From<IpAddr> for Peer {
+    fn from(addr: IpAddr) -> Self {
+        Peer { addr, text: IpText::of(addr) }
+    }
+}
+
 /// One request.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
@@ -152,7 +174,7 @@ pub struct Request<'a> {
     /// The body as it came, not decompressed; empty when there is none.
     pub body: &'a [u8],
     /// Who is connected, or whom the PROXY protocol named.
-    pub peer: IpAddr,
+    pub peer: Peer,
 }
 
 impl<'a> Request<'a> {
@@ -217,7 +239,7 @@ mod tests {
                 authority: None,
                 headers: Headers::new(&line, &list),
                 body: b"",
-                peer: IpAddr::from([127, 0, 0, 1]),
+                peer: IpAddr::from([127, 0, 0, 1]).into(),
             };
             r.hostname().map(<[u8]>::to_vec).unwrap()
         };

@@ -33,8 +33,9 @@ pub struct ConfigError(pub Vec<String>);
 pub fn load(file: Option<&Path>, env: impl Iterator<Item = (String, String)>) -> Result<Loaded, ConfigError> {
     let one = |text: String| ConfigError(vec![text]);
     let text = match file {
-        Some(path) => std::fs::read_to_string(path)
-            .map_err(|e| one(format!("configuration file {}: {e}", path.display())))?,
+        Some(path) => {
+            std::fs::read_to_string(path).map_err(|e| one(format!("configuration file {}: {e}", path.display())))?
+        }
         None => String::new(),
     };
     let place = file.map_or_else(|| "configuration".to_owned(), |p| p.display().to_string());
@@ -165,7 +166,12 @@ mod tests {
     fn the_environment_overrides_the_file() {
         let loaded = with(
             "data_dir = \"/a\"\n[batch]\nmax_age = \"5s\"\n",
-            &[("SNOWSHED__DATA_DIR", "/b"), ("SNOWSHED__BATCH__MAX_AGE", "2s"), ("SNOWSHED__COLLECTOR__COOKIE__SECURE", "false"), ("PATH", "x")],
+            &[
+                ("SNOWSHED__DATA_DIR", "/b"),
+                ("SNOWSHED__BATCH__MAX_AGE", "2s"),
+                ("SNOWSHED__COLLECTOR__COOKIE__SECURE", "false"),
+                ("PATH", "x"),
+            ],
         )
         .unwrap();
         assert_eq!(loaded.config.data_dir, PathBuf::from("/b"));

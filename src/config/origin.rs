@@ -41,7 +41,8 @@ pub fn effective(loaded: &Loaded) -> Vec<(String, String, Origin)> {
                 None => Origin::Default,
             };
             let last = key.rsplit('.').next().unwrap_or(&key);
-            let secret = ["tokens", "api_key", "secret", "password"].iter().any(|s| last.ends_with(s)) || key == "iglu.registries";
+            let secret = ["tokens", "api_key", "secret", "password"].iter().any(|s| last.ends_with(s))
+                || key == "iglu.registries";
             let shown = if secret && value != "\"\"" && value != "[]" { "\"***\"".to_owned() } else { value };
             (key, shown, origin)
         })

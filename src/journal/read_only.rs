@@ -4,7 +4,7 @@
 //! frame; of a journal in use that may include records whose sync has not come back.
 
 use super::error::{OpenError, ReadError};
-use super::index::{self, Summary};
+use super::index::{self, Index, Summary};
 use super::reader::Reader;
 use super::recover::{Found, find_segments, read_meta};
 use super::scan::{Torn, scan};
@@ -101,6 +101,14 @@ fn summary(fs: &dyn Fs, dir: &Path, this: &Found, until: Option<Offset>) -> Resu
         }
     }
     let file = fs.open(&this.path, Access::Read).map_err(OpenError::io("cannot open", &this.path))?;
-    let scan = scan(&this.path, &file, &this.header, this.size, until)?;
-    Ok((scan.summary, scan.torn))
+    match scan(&this.path, &file, &this.header, this.size, until) {
+        Ok(scan) => Ok((scan.summary, scan.torn)),
+        // What stands before the damage can be read; the reader that comes to it says so.
+        Err(OpenError::Damaged(damage)) => {
+            let end = until.unwrap_or(damage.offset.next()).max(damage.offset.next());
+            let index = Index::default();
+            Ok((Summary { first: this.header.first, end, bytes: this.size, index }, None))
+        }
+        Err(e) => Err(e),
+    }
 }

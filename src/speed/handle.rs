@@ -16,6 +16,7 @@ use crate::view::{Fold, View};
 use parking_lot::{Mutex, RwLock};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use tokio::sync::watch;
 
@@ -52,6 +53,8 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
     pub(super) views: Vec<Arc<View>>,
+    /// Chunks below this are history.
+    start: Offset,
     pub(super) inner: RwLock<Inner>,
     /// One per view; `None` for a view without windows.
     pub(super) windows: Vec<Option<Mutex<Windows>>>,
@@ -59,6 +62,8 @@ pub(super) struct Shared {
     pub(super) leases: Arc<Leases>,
     progress: watch::Sender<Progress>,
     state_dir: PathBuf,
+    /// Whether the last attempt to write aggregates to files failed, so that it is logged once.
+    spill_failed: AtomicBool,
 }
 
 impl std::fmt::Debug for Speed {
@@ -81,11 +86,13 @@ impl Speed {
             metrics: Metrics::new(&deps.metrics),
             inner: RwLock::new(Inner::new(deps.views.clone(), deps.start)),
             views: deps.views,
+            start: deps.start.offset,
             windows,
             live: Mutex::new(Live::new(&config)),
             leases: Arc::default(),
             progress: watch::Sender::new(progress),
             state_dir: deps.state_dir,
+            spill_failed: AtomicBool::new(false),
             clock: deps.clock,
             config,
         })))
@@ -120,10 +127,11 @@ impl Speed {
         shared.inner.write().apply(chunk, &mut prepared, now, &shared.config)?;
         let now = shared.clock.now_ms();
         self.add_to_windows(&prepared, now);
-        let gone = shared.live.lock().apply(chunk, now);
+        let history = chunk.batch_from < shared.start;
+        let gone = shared.live.lock().apply(chunk, now, history);
         drop(gone);
         shared.metrics.apply_seconds.observe(began.elapsed().as_secs_f64());
-        if chunk.received_ms.1 > 0 {
+        if chunk.received_ms.1 > 0 && !history {
             shared.metrics.visible_seconds.observe((now - chunk.received_ms.1).max(0) as f64 / 1000.0);
         }
         Ok(())
@@ -151,8 +159,12 @@ impl Speed {
             tracing::warn!(expired, max = %shared.config.max_lease, "readers held state for too long and lost it");
         }
         self.free();
-        if let Err(problem) = self.spill() {
-            tracing::warn!(%problem, "aggregates stay in memory");
+        match self.spill() {
+            Ok(()) => shared.spill_failed.store(false, Ordering::Relaxed),
+            Err(problem) if !shared.spill_failed.swap(true, Ordering::Relaxed) => {
+                tracing::warn!(%problem, "aggregates stay in memory until they can be written");
+            }
+            Err(_) => {}
         }
         let now = shared.clock.now_ms();
         for windows in shared.windows.iter().flatten() {

@@ -30,19 +30,22 @@ impl Live {
         }
     }
 
-    /// Takes a chunk in that became visible at `now`; gives back what may be dropped, outside the lock.
-    pub(super) fn apply(&mut self, chunk: &Arc<Chunk>, now: Millis) -> Vec<Arc<Chunk>> {
+    /// Takes a chunk in that became visible at `now`; gives back what may be dropped, outside the lock. History became
+    /// visible long ago, so its delay is not measured.
+    pub(super) fn apply(&mut self, chunk: &Arc<Chunk>, now: Millis, history: bool) -> Vec<Arc<Chunk>> {
         let apps = chunk.rows.atomic(columns::APP_ID).and_then(|a| a.as_any().downcast_ref::<StringArray>());
         let times = chunk.rows.atomic(columns::COLLECTOR_TSTAMP);
         let times = times.and_then(|a| a.as_any().downcast_ref::<TimestampMicrosecondArray>());
         if let (Some(apps), Some(times)) = (apps, times) {
-            self.count(apps, times, now);
+            self.count(apps, times, now, history);
         }
         if chunk.tally.failed > 0 {
             for item in &chunk.items {
                 if let Outcome::Failed(failure) = &item.outcome {
                     self.wall.add(failure.app_id.as_deref(), failure.collector_ms, 0, 1);
-                    self.latency.add(now, now - failure.collector_ms, 1);
+                    if !history {
+                        self.latency.add(now, now - failure.collector_ms, 1);
+                    }
                     self.causes.add(item.addr, failure);
                 }
             }
@@ -51,7 +54,7 @@ impl Live {
     }
 
     /// Counts runs of rows with one site and one time together.
-    fn count(&mut self, apps: &StringArray, times: &TimestampMicrosecondArray, now: Millis) {
+    fn count(&mut self, apps: &StringArray, times: &TimestampMicrosecondArray, now: Millis, history: bool) {
         let at = |row: usize| {
             let app = apps.is_valid(row).then(|| apps.value(row));
             (app, if times.is_valid(row) { times.value(row).div_euclid(1000) } else { now })
@@ -65,7 +68,9 @@ impl Live {
             }
             let n = (row - start) as u32;
             self.wall.add(app, time, n, 0);
-            self.latency.add(now, now - time, n);
+            if !history {
+                self.latency.add(now, now - time, n);
+            }
         }
     }
 }

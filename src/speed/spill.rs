@@ -14,6 +14,8 @@ use std::io::{self, BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+const EXTENSION: &str = "arrow";
+
 /// Aggregates of one view of one micro-batch in a file; the file goes with the last reference.
 #[derive(Debug)]
 pub(super) struct Spilled {
@@ -25,7 +27,7 @@ pub(super) struct Spilled {
 impl Spilled {
     /// Writes the groups of a fold.
     pub(super) fn write(folder: &Path, from: Offset, fold: &Fold) -> Result<Spilled, SpeedError> {
-        let path = folder.join(format!("{from}.{}.arrow", fold.view().name()));
+        let path = folder.join(format!("{from}.{}.{EXTENSION}", fold.view().name()));
         let times = fold
             .groups()
             .iter()
@@ -73,8 +75,15 @@ fn failure(path: &Path, problem: &dyn std::fmt::Display) -> SpeedError {
 
 /// Removes what an earlier process left.
 pub(super) fn clear(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-        _ => Ok(()),
+    let entries = match fs::read_dir(folder) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|e| e == EXTENSION) {
+            fs::remove_file(path)?;
+        }
     }
+    Ok(())
 }

@@ -450,6 +450,7 @@ fn history_fills_windows_and_not_answers() {
     let windows = rig.speed.windows("traffic").unwrap();
     assert_eq!(windows.iter().map(|w| w.window_ms).collect::<Vec<_>>(), [1_000, 10_000, 60_000, 300_000, 3_600_000]);
     assert!(windows.iter().all(|w| w.groups.total_rows() == 60));
+    assert_eq!(rig.speed.visible().events, 20, "the delay of history is none");
     assert_eq!(rig.speed.windows("plain").unwrap().len(), 0);
 }
 

@@ -156,6 +156,18 @@ impl<'a> Column<'a> {
     }
 }
 
+/// Characters of a dimension's value that make a group; the rest is cut off, so that hostile text cannot fill the memory.
+pub(super) const MAX_WORD_CHARS: usize = 1000;
+
+/// The first [`MAX_WORD_CHARS`] characters.
+#[inline]
+fn cut(text: &str) -> &str {
+    if text.len() <= MAX_WORD_CHARS {
+        return text;
+    }
+    text.char_indices().nth(MAX_WORD_CHARS).map_or(text, |(at, _)| &text[..at])
+}
+
 /// The values of a dimension: always text, made once per batch where the column holds something else.
 #[derive(Debug)]
 pub(super) enum Words<'a> {
@@ -174,7 +186,7 @@ impl<'a> Words<'a> {
                 let mut buffer = String::new();
                 for row in 0..rows {
                     if other.is_valid(row) {
-                        other.with_text(row, &mut buffer, |t| made.append_value(t));
+                        other.with_text(row, &mut buffer, |t| made.append_value(cut(t)));
                     } else {
                         made.append_null();
                     }
@@ -191,6 +203,6 @@ impl<'a> Words<'a> {
             Words::Borrowed(a) => *a,
             Words::Made(a) => a,
         };
-        array.is_valid(row).then(|| array.value(row))
+        array.is_valid(row).then(|| cut(array.value(row)))
     }
 }

@@ -5,6 +5,7 @@
 //! `quantile` and `top` are computed exactly here, so a view's estimate differs by its stated error. [`View::stored_sql`]
 //! reads the rows of `derived.<view>` that a plan needs. The dialect is DuckDB's, without the ICU extension.
 
+use super::column::MAX_WORD_CHARS;
 use super::compiled::{ROWS_COLUMN, View};
 use super::def::TimeColumn;
 use super::error::ViewError;
@@ -32,7 +33,12 @@ impl View {
         };
         let mut inner = format!("SELECT {time} AS t");
         for (d, dimension) in self.dimensions.iter().enumerate() {
-            let _ = write!(inner, ", {} AS d{d}", text(&self.fields[dimension.field], has_column));
+            let field = &self.fields[dimension.field];
+            let word = text(field, has_column);
+            let _ = match field.kind {
+                Kind::Text | Kind::Json => write!(inner, ", left({word}, {MAX_WORD_CHARS}) AS d{d}"),
+                _ => write!(inner, ", {word} AS d{d}"),
+            };
         }
         for (m, measure) in self.measures.iter().enumerate() {
             if let Some(field) = measure.field {

@@ -419,6 +419,21 @@ fn changed_groups_are_those_of_later_stamps() {
 }
 
 #[test]
+fn long_values_make_groups_by_their_first_characters() {
+    let view = view(EVERYTHING);
+    let long = |tail: &str| Event {
+        app: Some(format!("{}{tail}", "ü".repeat(1000))),
+        event: Some("search".to_owned()),
+        search: Some(format!("{{\"lang\":\"{}{tail}\"}}", "x".repeat(1000))),
+        ..Event::default()
+    };
+    let fold = fold(&view, &[long("a"), long("b")]);
+    assert_eq!(fold.groups().len(), 1);
+    let key = fold.groups().iter().next().unwrap().key.clone();
+    assert_eq!((key.dims[0].as_ref().unwrap().len(), key.dims[3].as_ref().unwrap().len()), (2000, 1000));
+}
+
+#[test]
 fn the_views_that_come_along_compile() {
     for def in builtin().into_iter().chain(defaults()) {
         def.compile().unwrap();

@@ -77,7 +77,7 @@ test("claim 14: hostile payloads in every field run nothing, break nothing", asy
   const status = await p.caughtUp();
   const { payload_events: all, enriched, failed, duplicates, dropped } = status.equation;
   assert.equal(all, enriched + failed + duplicates + dropped);
-  await until("the page has them", async () => (await watched.sum()).merged === enriched, 10_000);
+  await until("the page has them", async () => (await watched.sum()).merged === enriched);
   await until("sites", async () => (await watched.page.locator(".wall-list li").count()) > 5);
   const before = Number(await watched.page.getAttribute("main", "data-seq"));
   await unharmed(watched);

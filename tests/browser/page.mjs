@@ -36,7 +36,7 @@ export class Watched {
 
   /** The first frame is on the screen. */
   async ready() {
-    await this.page.waitForSelector("main[data-seq]", { state: "attached", timeout: 15_000 });
+    await this.page.waitForSelector("main[data-seq]", { state: "attached", timeout: 60_000 });
   }
 
   /** Nothing went wrong, and no request left the origin. */

@@ -41,7 +41,7 @@ async function arrived(ids, app) {
     const found = await program.sql(`SELECT ${COLUMNS} FROM events WHERE event_id IN (${marks})`, ids);
     if (found.length >= ids.length) return found;
     throw new Error(`${found.length} of ${ids.length}; failed: ${JSON.stringify((await program.get("/v1/failed")).failed).slice(0, 1500)}`);
-  }, 15_000);
+  });
   await program.settled();
   const again = await program.sql(`SELECT event_id, count(*) FROM events WHERE app_id = ? GROUP BY 1`, [app]);
   assert.deepEqual(again.map((r) => [r[0], Number(r[1])]).sort(), ids.map((id) => [id, 1]).sort(), "each exactly once, nothing else, committed too");

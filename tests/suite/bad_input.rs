@@ -17,7 +17,7 @@ fn refused(data: &Path, collector: u16, serving: u16, setup: &Setup) -> (i32, St
         }
         if Instant::now() > end {
             let _ = child.kill();
-            panic!("it started although it should not: {:?}", setup.config.as_ref().map(|p| std::fs::read_to_string(p)));
+            panic!("it started although it should not: {:?}", setup.config.as_ref().map(std::fs::read_to_string));
         }
         std::thread::sleep(Duration::from_millis(20));
     };

@@ -123,7 +123,8 @@ fn a_broker_killed_in_the_middle_leaves_no_gap_and_nothing_twice() {
         *seen.entry(id).or_default() += 1;
     }
     let gap: Vec<_> = sent.keys().filter(|id| !seen.contains_key(*id)).collect();
-    assert!(gap.is_empty(), "{} of {} events are not in the topic", gap.len(), sent.len());
+    let state = || format!("{}\n{}", instance.status()["sinks"], instance.log.lock().unwrap());
+    assert!(gap.is_empty(), "{} of {} events are not in the topic: {}", gap.len(), sent.len(), state());
     let twice = seen.values().filter(|n| **n > 1).count();
     // Our own stop is orderly and the producer idempotent; only what was under way when the broker died may be repeated by
     // the restart of this process.

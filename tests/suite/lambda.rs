@@ -33,8 +33,8 @@ fn a_request_sent_twice_counts_once_and_is_seen_as_a_duplicate() {
     let dir = tempfile::tempdir().unwrap();
     let mut instance = Instance::start(dir.path(), &Setup::default());
     let (id, event) = page_view("shop", &[]);
-    assert_eq!(instance.post(&[event.clone()]), 200);
-    assert_eq!(instance.post(&[event.clone()]), 200);
+    assert_eq!(instance.post(std::slice::from_ref(&event)), 200);
+    assert_eq!(instance.post(std::slice::from_ref(&event)), 200);
     instance.settle();
     assert!(instance.stop(), "an orderly stop: {}", instance.log.lock().unwrap());
     drop(instance);

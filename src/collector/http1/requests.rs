@@ -7,7 +7,7 @@ use crate::collector::answer::{Answer, answer};
 use crate::collector::metrics::Refusal;
 use crate::collector::record::Records;
 use crate::collector::reply::{Recipe, Reply};
-use crate::collector::request::{Headers, Method, Request, Target};
+use crate::collector::request::{Headers, Method, Peer, Request, Target};
 use crate::collector::worker::{Hot, Worker};
 use crate::net::http1::{ChunkError, Chunked, Framing, Head, HeadError, Parsed, Version};
 use memchr::memmem;
@@ -79,7 +79,7 @@ struct ChunkedBody {
 /// The requests of one connection.
 #[derive(Debug)]
 pub struct Requests {
-    peer: IpAddr,
+    peer: Peer,
     served: u64,
     /// Bytes of the request under way, head and body, once they are known; 0 before.
     need: usize,
@@ -94,7 +94,15 @@ pub struct Requests {
 impl Requests {
     /// Requests of `peer`.
     pub fn new(peer: IpAddr) -> Self {
-        Requests { peer, served: 0, need: 0, scanned: 0, chunked: None, begins: false, wants_continue: false }
+        Requests {
+            peer: peer.into(),
+            served: 0,
+            need: 0,
+            scanned: 0,
+            chunked: None,
+            begins: false,
+            wants_continue: false,
+        }
     }
 
     /// Whether a request is under way of which nothing may be left in the buffer.

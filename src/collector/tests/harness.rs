@@ -70,7 +70,7 @@ impl Core {
             authority: None,
             headers: Headers::new(text, &head.headers),
             body,
-            peer: self.peer,
+            peer: self.peer.into(),
         };
         let wall = Wall::new(NOW, self.settings.cookie_age);
         let mut records = Records::default();

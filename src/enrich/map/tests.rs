@@ -76,8 +76,8 @@ fn every_text_parameter_reaches_its_column() {
         ("ti_cu", "ti_currency"),
     ] {
         good(
-            (param, "x\tü\u{1}"),
-            &[&format!("{column}={}", if param == "ip" { "x" } else { "x" }.to_owned() + "    ü")],
+            (param, if param == "ip" { "x y" } else { "x\tü\u{1}" }),
+            &[&format!("{column}={}", "x".to_owned() + "    ü")],
         );
         good((param, ""), &[]);
     }

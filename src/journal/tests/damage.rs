@@ -156,6 +156,13 @@ fn damage_in_a_closed_segment_stops_the_start_and_when_not_verified_the_reader()
         "{text}"
     );
 
+    let outside = Journal::read_only(&copy, RealFs::shared()).unwrap();
+    let mut reader = outside.reader(Offset(0)).unwrap();
+    assert_eq!(read_on(outside.reader(Offset(60)).unwrap(), Offset(120)), expected(120)[60..]);
+    let first = reader.next(1, Duration::ZERO).unwrap().unwrap();
+    assert_eq!(first.records[0].body.to_vec(), body(0));
+    assert!(matches!(reader.next(1 << 20, Duration::ZERO), Err(ReadError::Damaged(d)) if d.offset == Offset(10)));
+
     let lazy = Config { verify_bytes: ByteSize(0), ..small() };
     let (journal, _) = open(&lazy, &copy, RealFs::shared());
     let mut reader = journal.reader(Offset(0)).unwrap();

@@ -1,7 +1,6 @@
 //! The head of a request: request line and header fields, as stretches of the buffer that they came in.
 
 use super::names::Name;
-use memchr::{memchr, memchr2};
 
 /// A stretch of the buffer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -140,7 +139,8 @@ pub enum Parsed {
 const MAX_EMPTY_LINES: usize = 4;
 
 impl Head {
-    /// Reads a head from the start of `buf`.
+    /// Reads a head from the start of `buf`. Every byte is looked at once: names and methods byte by byte, targets and
+    /// values sixteen at a time, up to the first that ends them.
     ///
     /// # Errors
     /// [`HeadError`], as early as it can be seen.
@@ -153,52 +153,70 @@ impl Head {
                 return Err(HeadError::Malformed("empty lines before the request"));
             }
         }
-        let Some(end) = line_end(buf, at, limits.line).map_err(|e| e.unwrap_or(HeadError::LineTooLong))? else {
-            return Ok(Parsed::Partial);
-        };
-        self.request_line(buf, at, end)?;
-        at = end + 2;
-        let first = at;
+        let Some(first) = self.request_line(buf, at, limits.line)? else { return Ok(Parsed::Partial) };
+        at = first;
         loop {
-            let room = (first + limits.headers).saturating_sub(at);
-            let Some(end) = line_end(buf, at, room).map_err(|e| e.unwrap_or(HeadError::HeadersTooLong))? else {
-                return Ok(Parsed::Partial);
-            };
-            if end == at {
-                self.len = at + 2;
-                self.settle(buf)?;
-                return Ok(Parsed::Complete);
+            match buf.get(at..at + 2) {
+                Some(b"\r\n") => {
+                    self.len = at + 2;
+                    self.settle(buf)?;
+                    return Ok(Parsed::Complete);
+                }
+                Some(_) => {}
+                None if buf.get(at).is_none_or(|b| *b == b'\r') => return Ok(Parsed::Partial),
+                None => {}
             }
             if self.headers.len() >= limits.count {
                 return Err(HeadError::HeadersTooLong);
             }
-            self.headers.push(field(buf, at, end)?);
-            at = end + 2;
+            let room = (first + limits.headers).saturating_sub(at);
+            let Some((header, next)) = field(buf, at, room)? else { return Ok(Parsed::Partial) };
+            self.headers.push(header);
+            at = next;
         }
     }
 
-    fn request_line(&mut self, buf: &[u8], from: usize, to: usize) -> Result<(), HeadError> {
-        let line = &buf[from..to];
-        let Some(method_end) = memchr(b' ', line) else { return Err(HeadError::Malformed("request line")) };
-        if method_end == 0 || !line[..method_end].iter().all(|&b| is_token(b)) {
-            return Err(HeadError::Malformed("method"));
+    /// Reads the request line; where the next line starts, or `None` when it is not complete.
+    fn request_line(&mut self, buf: &[u8], from: usize, most: usize) -> Result<Option<usize>, HeadError> {
+        const VERSION: usize = "HTTP/1.1".len();
+        let line = &buf[from..];
+        let method_end = line.iter().take(most).position(|&b| !is_token(b)).unwrap_or(line.len().min(most));
+        match line.get(method_end) {
+            Some(b' ') if method_end > 0 => {}
+            Some(_) if method_end >= most => return Err(HeadError::LineTooLong),
+            // The start of an empty line that has not come whole.
+            Some(b'\r') if line.len() == 1 => return Ok(None),
+            Some(_) => return Err(HeadError::Malformed("method")),
+            None if line.len() > most => return Err(HeadError::LineTooLong),
+            None => return Ok(None),
         }
-        let rest = &line[method_end + 1..];
-        let Some(target_end) = memchr(b' ', rest) else { return Err(HeadError::Malformed("request line")) };
-        if target_end == 0 || has_control(&rest[..target_end], false) {
+        let target = &line[method_end + 1..];
+        let Some(target_end) = find_stop(target, true) else {
+            return if line.len() > most { Err(HeadError::LineTooLong) } else { Ok(None) };
+        };
+        let version_at = method_end + 1 + target_end + 1;
+        let line_end = version_at + VERSION;
+        if line_end > most {
+            return Err(HeadError::LineTooLong);
+        }
+        if target_end == 0 || target[target_end] != b' ' {
             return Err(HeadError::Malformed("request target"));
         }
-        self.version = match &rest[target_end + 1..] {
-            b"HTTP/1.1" => Version::Http11,
-            b"HTTP/1.0" => Version::Http10,
-            [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
+        let rest = &line[version_at..];
+        match rest.get(..VERSION + 2) {
+            Some(b"HTTP/1.1\r\n") => self.version = Version::Http11,
+            Some(b"HTTP/1.0\r\n") => self.version = Version::Http10,
+            Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor, b'\r', b'\n'])
+                if major.is_ascii_digit() && minor.is_ascii_digit() =>
+            {
                 return Err(HeadError::Version);
             }
+            None if is_start_of_version(rest) => return Ok(None),
             _ => return Err(HeadError::Malformed("protocol version")),
-        };
+        }
         self.method = span(from, from + method_end);
         self.target = span(from + method_end + 1, from + method_end + 1 + target_end);
-        Ok(())
+        Ok(Some(from + line_end + 2))
     }
 
     /// Works out where the body ends and whether the connection stays.
@@ -258,51 +276,68 @@ impl Head {
     }
 }
 
-/// Finds the CR LF that ends the line at `at`. `Err(None)` when the line is longer than `most`.
+/// Reads the header line at `from`: the field and where the next line starts, or `None` when it is not complete. `most` is
+/// what all header lines may still take.
 #[inline]
-fn line_end(buf: &[u8], at: usize, most: usize) -> Result<Option<usize>, Option<HeadError>> {
-    let line = &buf[at..];
-    match memchr2(b'\r', b'\n', line) {
-        Some(end) if end > most => Err(None),
-        Some(end) if line[end] == b'\n' => Err(Some(HeadError::Malformed("a line that ends in a bare line feed"))),
-        Some(end) => match line.get(end + 1) {
-            Some(b'\n') => Ok(Some(at + end)),
-            Some(_) => Err(Some(HeadError::Malformed("a bare carriage return"))),
-            None => Ok(None),
-        },
-        None if line.len() > most => Err(None),
-        None => Ok(None),
+fn field(buf: &[u8], from: usize, most: usize) -> Result<Option<(Header, usize)>, HeadError> {
+    let line = &buf[from..];
+    let unfinished = if line.len() > most { Err(HeadError::HeadersTooLong) } else { Ok(None) };
+    let Some(colon) = line.iter().position(|&b| !is_token(b)) else { return unfinished };
+    match line[colon] {
+        b':' if colon > 0 => {}
+        b' ' | b'\t' if colon == 0 => return Err(HeadError::Ambiguous("a folded header line")),
+        _ => return Err(HeadError::Malformed("a header name")),
     }
-}
-
-#[inline]
-fn field(buf: &[u8], from: usize, to: usize) -> Result<Header, HeadError> {
-    let line = &buf[from..to];
-    if matches!(line[0], b' ' | b'\t') {
-        return Err(HeadError::Ambiguous("a folded header line"));
+    let Some(end) = find_stop(&line[colon + 1..], false).map(|n| colon + 1 + n) else { return unfinished };
+    match (line[end], line.get(end + 1)) {
+        (b'\r', Some(b'\n')) => {}
+        (b'\r', None) => return unfinished,
+        (b'\r', Some(_)) => return Err(HeadError::Malformed("a bare carriage return")),
+        (b'\n', _) => return Err(HeadError::Malformed("a line that ends in a bare line feed")),
+        _ => return Err(HeadError::Malformed("a control character in a header value")),
     }
-    let Some(colon) = memchr(b':', line) else { return Err(HeadError::Malformed("a header line without a colon")) };
-    let name = &line[..colon];
-    if name.is_empty() || !name.iter().all(|&b| is_token(b)) {
-        return Err(HeadError::Malformed("a header name"));
+    if end > most {
+        return Err(HeadError::HeadersTooLong);
     }
-    let mut value = (colon + 1, line.len());
+    let mut value = (colon + 1, end);
     while value.0 < value.1 && matches!(line[value.0], b' ' | b'\t') {
         value.0 += 1;
     }
     while value.1 > value.0 && matches!(line[value.1 - 1], b' ' | b'\t') {
         value.1 -= 1;
     }
-    if has_control(&line[value.0..value.1], true) {
-        return Err(HeadError::Malformed("a control character in a header value"));
-    }
-    Ok(Header { known: Name::of(name), name: span(from, from + colon), value: span(from + value.0, from + value.1) })
+    let header = Header {
+        known: Name::of(&line[..colon]),
+        name: span(from, from + colon),
+        value: span(from + value.0, from + value.1),
+    };
+    Ok(Some((header, from + end + 2)))
 }
 
-/// Whether there is a control character; a tab may be allowed. Written so that the compiler makes it a vector loop.
+/// The first control character, but for a tab; in a target also the first space or tab. In blocks, so that the compiler makes
+/// vector comparisons of it.
 #[inline]
-fn has_control(bytes: &[u8], tab_allowed: bool) -> bool {
-    bytes.iter().fold(false, |bad, &b| bad | ((b < 0x20) & !(tab_allowed & (b == b'\t'))) | (b == 0x7f))
+fn find_stop(bytes: &[u8], in_target: bool) -> Option<usize> {
+    const BLOCK: usize = 16;
+    let stops = |b: u8| {
+        let control = (b < 0x20) | (b == 0x7f);
+        if in_target { control | (b == b' ') } else { control & (b != b'\t') }
+    };
+    let mut at = 0;
+    while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<BLOCK>) {
+        if block.iter().fold(false, |found, &b| found | stops(b)) {
+            break;
+        }
+        at += BLOCK;
+    }
+    bytes.get(at..)?.iter().position(|&b| stops(b)).map(|n| at + n)
+}
+
+/// Whether bytes may become the end of a request line when more come.
+fn is_start_of_version(rest: &[u8]) -> bool {
+    let pattern = b"HTTP/0.0\r\n";
+    rest.len() < pattern.len()
+        && rest.iter().zip(pattern).all(|(b, p)| if *p == b'0' { b.is_ascii_digit() } else { b == p })
 }
 
 /// Characters of a token (RFC 9110 §5.6.2).

@@ -22,8 +22,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
-/// Time between ticks; every stream takes as many of them as it wants.
-const TICK: Duration = Duration::from_millis(100);
 /// Pause after the warehouse could not be read.
 const AWAY: Duration = Duration::from_millis(500);
 /// Span over which refusals are counted.
@@ -35,7 +33,8 @@ const SLIDE_MS: i64 = 15_000;
 #[derive(Debug)]
 pub struct Hub {
     wanted: Mutex<BTreeMap<Arc<Question>, usize>>,
-    streams: Mutex<usize>,
+    /// Streams by the time between their frames.
+    periods: Mutex<BTreeMap<Duration, usize>>,
     wake: Notify,
     moment: watch::Sender<Option<Arc<Moment>>>,
     refused: Mutex<Refusals>,
@@ -62,6 +61,7 @@ pub struct Moment {
 pub struct Seat {
     api: Shared,
     questions: Vec<Arc<Question>>,
+    period: Duration,
 }
 
 /// The committed half as of one boundary.
@@ -85,7 +85,7 @@ impl Hub {
     pub fn new() -> Self {
         Hub {
             wanted: Mutex::default(),
-            streams: Mutex::new(0),
+            periods: Mutex::default(),
             wake: Notify::new(),
             moment: watch::channel(None).0,
             refused: Mutex::default(),
@@ -93,24 +93,28 @@ impl Hub {
         }
     }
 
-    /// Takes a seat: from the next tick on the moments hold these questions.
-    pub fn sit(api: &Shared, questions: Vec<Arc<Question>>) -> (Seat, watch::Receiver<Option<Arc<Moment>>>) {
+    /// Takes a seat: from the next tick on the moments hold these questions, and come at least once a `period`.
+    pub fn sit(
+        api: &Shared,
+        questions: Vec<Arc<Question>>,
+        period: Duration,
+    ) -> (Seat, watch::Receiver<Option<Arc<Moment>>>) {
         let hub = &api.hub;
         let mut wanted = hub.wanted.lock();
         for q in &questions {
             *wanted.entry(q.clone()).or_insert(0) += 1;
         }
         drop(wanted);
-        *hub.streams.lock() += 1;
+        *hub.periods.lock().entry(period).or_insert(0) += 1;
         let mut moments = hub.moment.subscribe();
         moments.mark_unchanged();
         hub.wake.notify_one();
-        (Seat { api: api.clone(), questions }, moments)
+        (Seat { api: api.clone(), questions, period }, moments)
     }
 
-    /// Streams that have a seat.
-    pub fn streams(&self) -> usize {
-        *self.streams.lock()
+    /// Time between ticks: what the fastest stream wants; `None` without streams.
+    fn period(&self) -> Option<Duration> {
+        self.periods.lock().keys().next().copied()
     }
 
     fn questions(&self) -> Vec<Arc<Question>> {
@@ -130,7 +134,14 @@ impl Drop for Seat {
                 }
             }
         }
-        *hub.streams.lock() -= 1;
+        drop(wanted);
+        let mut periods = hub.periods.lock();
+        if let Some(n) = periods.get_mut(&self.period) {
+            *n -= 1;
+            if *n == 0 {
+                periods.remove(&self.period);
+            }
+        }
     }
 }
 
@@ -141,13 +152,13 @@ pub async fn run(api: Shared) {
     let mut tables = BTreeMap::new();
     let mut reading: Option<tokio::task::JoinHandle<ApiResult<Base>>> = None;
     loop {
-        if api.hub.streams() == 0 {
+        let Some(period) = api.hub.period() else {
             base = None;
             tables = BTreeMap::new();
             api.hub.moment.send_replace(None);
             api.hub.wake.notified().await;
             continue;
-        }
+        };
         let started = tokio::time::Instant::now();
         if reading.as_ref().is_some_and(tokio::task::JoinHandle::is_finished)
             && let Some(done) = reading.take()
@@ -187,7 +198,9 @@ pub async fn run(api: Shared) {
                 Ok((_, Err(e))) => tracing::warn!(problem = %e.body(), "no live frame"),
                 Err(e) => tracing::error!(problem = %e, "a live tick failed"),
             }
-            tokio::time::sleep_until(started + TICK).await;
+            // A little early, so that a busy machine still gives as many frames as were asked for; and a stream that comes
+            // does not wait for the tick of the others.
+            let _ = tokio::time::timeout_at(started + period.mul_f64(0.9), api.hub.wake.notified()).await;
         } else {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

@@ -79,7 +79,7 @@ pub(super) async fn get(State(api): State<Shared>, RawQuery(query): RawQuery) ->
     let plan = Plan::read(&api, &Params::parse(query.as_deref(), &KNOWN)?)?;
     let place = api.stream_place()?;
     let hello = sse::event("hello", &hello(&api, &plan)?);
-    let (seat, moments) = Hub::sit(&api, plan.questions.clone());
+    let (seat, moments) = Hub::sit(&api, plan.questions.clone(), plan.period);
     let stream = Stream {
         advice: LocalAdvice::new(&api),
         next: api.deps.speed.recent_end(),
@@ -149,9 +149,8 @@ impl Stream {
             () = drain.raised() => return None,
             () = tokio::time::sleep(SILENCE) => return Some((sse::keep_alive(), self)),
         };
-        // The next frame is due one period after this one was, so that ticks and frames do not drift apart.
-        let now = tokio::time::Instant::now();
-        self.due = (self.due + self.plan.period).max(now);
+        // A little early is right: a tick that is due must not be missed by a hair, which would halve the rate.
+        self.due = tokio::time::Instant::now() + self.plan.period.mul_f64(0.8);
         let frame = self.frame(&moment);
         self.last = Some(moment.seq);
         Some((sse::event("frame", &frame), self))

@@ -44,7 +44,8 @@ impl ProducerContext for Context {
                 pending.acknowledged();
             }
             // The producer is going away: nobody refused the record, it was only never acknowledged.
-            Err((KafkaError::MessageProduction(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight), _)) => {}
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight), _)) => {
+            }
             Err((error, _)) => {
                 let text = format!("a record was refused for good: {error}");
                 tracing::error!("kafka: {text}");

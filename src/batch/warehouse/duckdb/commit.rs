@@ -47,8 +47,8 @@ impl Park for Slot {
 }
 
 impl DuckWriter {
-    /// Runs `work` in a transaction on the writing connection.
-    fn transaction<T>(
+    /// Runs `work` on the writing connection.
+    fn with_connection<T>(
         &mut self,
         work: impl FnOnce(&mut Self, &Conn) -> Result<T, CommitError>,
     ) -> Result<T, CommitError> {
@@ -58,20 +58,44 @@ impl DuckWriter {
             Some(con) => con,
             None => self.database.connect().map_err(CommitError::Failed)?,
         };
-        let fail = |e: duckdb::Error| CommitError::Failed(self.database.failed(&con.instance, &e));
-        con.execute_batch("BEGIN").map_err(fail)?;
-        let done = work(self, &con).and_then(|value| {
-            fail_point("batch::in_transaction");
-            con.execute_batch("COMMIT").map_err(|e| failed(self, &con, e))?;
-            Ok(value)
-        });
-        if done.is_err() {
-            // After some errors there is no transaction any more; then this fails and changes nothing.
-            let _ = con.execute_batch("ROLLBACK");
-        }
+        let done = work(self, &con);
         *self.slot.0.lock() = Some(con);
         self.slot.drop_broken();
         done
+    }
+
+    /// Runs `work` in a transaction.
+    fn transaction<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self, &Conn) -> Result<T, CommitError>,
+    ) -> Result<T, CommitError> {
+        self.with_connection(|writer, con| {
+            con.execute_batch("BEGIN").map_err(|e| failed(writer, con, e))?;
+            let done = work(writer, con).and_then(|value| {
+                fail_point("batch::in_transaction");
+                con.execute_batch("COMMIT").map_err(|e| failed(writer, con, e))?;
+                Ok(value)
+            });
+            if done.is_err() {
+                // After some errors there is no transaction any more; then this fails and changes nothing.
+                let _ = con.execute_batch("ROLLBACK");
+            }
+            done
+        })
+    }
+
+    /// Folds a write-ahead log that has grown too long into the file. DuckDB tries that by itself after a commit, but gives
+    /// up as long as any reader stands before a changed column or a deleted row, and with many readers one always does. The
+    /// forced one waits for those that read now, at most `warehouse.max_snapshot`, and lets new ones in.
+    fn checkpoint(&mut self) -> Result<(), CommitError> {
+        let settings = self.database.settings();
+        let log = settings.path.with_added_extension("wal");
+        if std::fs::metadata(&log).is_ok_and(|m| m.len() > 2 * settings.config.checkpoint_at.0) {
+            return self.with_connection(|writer, con| {
+                con.execute_batch(layout::FORCE_CHECKPOINT).map_err(|e| failed(writer, con, e))
+            });
+        }
+        Ok(())
     }
 
     fn load(&mut self, con: &Conn, load: &Load) -> Result<CommitOutcome, CommitError> {
@@ -179,6 +203,7 @@ impl Warehouse for DuckWriter {
                 return Ok(true);
             }
         }
+        self.checkpoint()?;
         Ok(false)
     }
 }

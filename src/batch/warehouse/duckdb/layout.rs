@@ -15,6 +15,8 @@ use std::fmt::Write;
 pub(super) const CATALOG: &str = "warehouse";
 /// Makes it the default of a connection.
 pub(super) const USE: &str = "USE warehouse";
+/// Folds its write-ahead log into it, waiting for readers.
+pub(super) const FORCE_CHECKPOINT: &str = "FORCE CHECKPOINT warehouse";
 /// Format of the tables; a file with a higher number belongs to a newer program.
 pub(super) const VERSION: u32 = 1;
 

@@ -6,6 +6,7 @@ use crate::batch::warehouse::{SqlParam, SqlRequest, SqlTail};
 use crate::event::rows::Rows;
 use crate::event::{Cell, EventAddr, Offset, Outcome, Processed, columns};
 use crate::platform::clock::Clock;
+use crate::platform::units::{ByteSize, Span};
 use crate::view::{Fold, Group, Groups, Value, ViewQuery};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -274,7 +275,7 @@ fn view_tables_hold_what_a_fold_over_all_events_gives() {
 
     // A definition that changed, and a view that was away: made again from the events.
     let mut def = rig.views[0].def().clone();
-    def.grain = crate::platform::units::Span::from_secs(1);
+    def.grain = Span::from_secs(1);
     let away = std::mem::replace(&mut rig.views, vec![def.compile().unwrap()]);
     let mut opened = rig.open();
     assert_same(&all_of(&rig, &chunks), &stored(&rig, &opened));
@@ -340,7 +341,7 @@ fn answers_are_typed_limited_and_parametrised() {
 fn snapshots_are_bounded_in_number_and_time() {
     let mut rig = Rig::new();
     rig.config.readers = 2;
-    rig.config.max_snapshot = crate::platform::units::Span::from_secs(1);
+    rig.config.max_snapshot = Span::from_secs(1);
     let opened = rig.open();
     let mut a = opened.reader.snapshot(Duration::ZERO).unwrap();
     let b = opened.reader.snapshot(Duration::ZERO).unwrap();
@@ -357,6 +358,37 @@ fn snapshots_are_bounded_in_number_and_time() {
     for _ in 0..5 {
         assert_eq!(number(&opened.reader, "SELECT 1"), 1);
     }
+}
+
+#[test]
+fn the_write_ahead_log_is_folded_in_although_someone_always_reads() {
+    let mut rig = Rig::new();
+    rig.config.checkpoint_at = ByteSize::mib(1);
+    rig.config.max_snapshot = Span::from_secs(1);
+    let mut opened = rig.open();
+    let log = rig.dir.path().join("warehouse.duckdb.wal");
+    let length = || std::fs::metadata(&log).map_or(0, |m| m.len());
+    let mut n = 0;
+    let mut readers = Vec::new();
+    while length() < 3 << 20 {
+        readers.push(opened.reader.snapshot(Duration::from_secs(5)).unwrap());
+        readers.truncate(1);
+        let mut e = event(n);
+        e.contexts.push(datum(
+            &format!("iglu:com.new/c{n}/jsonschema/1-0-0"),
+            format!("{{\"text\":\"{}\"}}", "x".repeat(9000)),
+        ));
+        let addr = EventAddr { offset: Offset(n), index: 0 };
+        let item = Processed { addr, outcome: Outcome::Enriched(Box::new(e)) };
+        opened.writer.commit(&rig.load(&[chunk_of(n, n..n + 1, vec![item])])).unwrap();
+        n += 1;
+        assert!(n < 99, "{} bytes", length());
+    }
+    let start = Instant::now();
+    while opened.writer.maintain().unwrap() {}
+    assert!(length() < 1 << 20, "{} bytes after {:?}", length(), start.elapsed());
+    drop(readers);
+    assert_eq!(number(&opened.reader, "SELECT count(*) FROM events"), n as i64);
 }
 
 #[test]

@@ -58,7 +58,7 @@
  * One cause of `GET v1/failed`.
  * @typedef {{cause_id: string, title: string, path?: string | null, got?: string | null, want?: string | null, hint?: string | null,
  *   command?: string | null, apps?: (string | null)[], count: number, first?: string, last?: string, series?: number[],
- *   examples?: any[]}} Cause
+ *   examples?: {offset: number, index: number, app_id?: string | null, time?: string | null}[]}} Cause
  */
 
 /** An answer of the API that is not a success. */

@@ -43,7 +43,7 @@ export class Scope {
     this.bars = traffic && filter.length > 0 && fits
       ? { view: TRAFFIC, grain: 60, slots: 180, arrival: traffic.time === "collector_tstamp" }
       : PULSE;
-    this.pages = views.find((v) => v.measures.some((m) => /^top\(page_urlpath\b/.test(m.function)));
+    this.pages = views.find((v) => v.measures.some(isPages));
     this.pagesWhole = this.pages !== undefined && filter.every((c) => this.pages?.dimensions.includes(c.field));
     this.hasSites = views.some((v) => v.dimensions.includes("app_id"));
     /** The one site that the page is about, if it is about one. */
@@ -94,7 +94,7 @@ export class Scope {
 
   /** The causes of failure, of the site if the page is about one. */
   failedPath() {
-    const query = new URLSearchParams({ limit: "6", examples: "3" });
+    const query = new URLSearchParams({ limit: "6" });
     if (this.site !== null) query.set("app", this.site);
     return `v1/failed?${query}`;
   }
@@ -125,8 +125,10 @@ export class LivePage {
     this.summary = el("p", { class: "offscreen", role: "status" });
     this.tally = el("span", { class: "muted" });
     this.sort = this.sortSelect();
+    this.pagesNote = el("span", { class: "muted" });
+    this.causesNote = el("span", { class: "muted" });
     this.sitesCard = this.sitesSection();
-    this.pagesCard = card("pages", "Top pages", "1 h", this.top.root);
+    this.pagesCard = card("pages", "Top pages", this.pagesNote, this.top.root);
     this.full = this.layout();
     this.root = el("div", { class: "live" }, this.empty.root, this.full, this.summary);
     show(this.empty.root, false);
@@ -140,7 +142,7 @@ export class LivePage {
   }
 
   layout() {
-    const causes = card("causes", "Failed now", "5 min, by cause", this.causes.root);
+    const causes = card("causes", "Failed now", this.causesNote, this.causes.root);
     const events = el("section", { class: "card events", "aria-labelledby": "h-events" },
       el("h2", { id: "h-events", class: "offscreen" }, "Events as they arrive"), this.tail.good.root, this.tail.failed.root);
     return el("div", { class: "full" }, this.picture.root, this.figures.root,
@@ -199,6 +201,9 @@ export class LivePage {
     this.scope = new Scope(screen.filter, this.shell.views);
     const sort = screen.params.get("sort") ?? "attention";
     this.sort.value = ["attention", "rate", "name"].includes(sort) ? sort : "attention";
+    const filtered = screen.filter.length > 0;
+    setText(this.pagesNote, filtered && !this.scope.pagesWhole ? "1 h, unfiltered" : "1 h");
+    setText(this.causesNote, `5 min, by cause${filtered && this.scope.site === null ? ", unfiltered" : ""}`);
     this.wall.relink();
     this.arrange(true);
     if (this.started) this.causes.start();
@@ -244,7 +249,7 @@ export class LivePage {
     show(this.pagesCard, this.scope.pages !== undefined);
     const tally = this.sites.tally();
     setText(this.tally, `${text.count(tally.live)} live${tally.silent ? `, ${text.count(tally.silent)} silent` : ""}`);
-    const pages = this.scope.pages?.measures.findIndex((m) => m.function.startsWith("top(page_urlpath")) ?? -1;
+    const pages = this.scope.pages?.measures.findIndex(isPages) ?? -1;
     this.top.draw(pageEntries(state, pages));
     this.tail.draw(frame, this.shell.screen.filter, this.shell.clock);
     this.say(frame, state);
@@ -316,13 +321,21 @@ export class LivePage {
 }
 
 /**
+ * The measure of the default view `pages`.
+ * @param {View["measures"][0]} measure
+ */
+function isPages(measure) {
+  return measure.name === "pages" && measure.function.startsWith("top");
+}
+
+/**
  * @param {string} id
  * @param {string} title
- * @param {string} window
+ * @param {HTMLElement} window what the numbers are of
  * @param {...Node} content
  */
 function card(id, title, window, ...content) {
-  const head = el("div", { class: "card-head" }, el("h2", { id: `h-${id}` }, title), el("span", { class: "muted" }, window));
+  const head = el("div", { class: "card-head" }, el("h2", { id: `h-${id}` }, title), window);
   return el("section", { class: `card ${id}`, "aria-labelledby": `h-${id}` }, head, ...content);
 }
 

@@ -138,7 +138,7 @@ export class Causes {
   /**
    * @param {() => string} path the question
    * @param {import("./paint.js").Colours} colours
-   * @param {(rows: import("./api.js").TailRow[]) => void} found takes the examples of all causes
+   * @param {(rows: import("./api.js").TailRow[]) => void} found takes the examples of all causes, once
    */
   constructor(path, colours, found) {
     this.path = path;
@@ -181,10 +181,11 @@ export class Causes {
     const asking = new AbortController();
     this.asking = asking;
     try {
-      const answer = await get(this.path(), asking.signal);
+      const first = this.total === null;
+      const answer = await get(`${this.path()}&examples=${first ? 2 : 0}`, asking.signal);
       this.total = Number(answer.total ?? 0);
       this.draw(answer.failed ?? []);
-      this.found(this.causes.flatMap((cause) => cause.examples ?? []));
+      if (first) this.found(this.causes.flatMap((cause) => (cause.examples ?? []).map((place) => exampleRow(cause, place))));
     } catch {
       // The stream says when the server is away; the last causes stay, and the next question is five seconds off.
     } finally {
@@ -248,6 +249,19 @@ export class Causes {
     this.shown.set(cause.cause_id, made);
     return made;
   }
+}
+
+/**
+ * An example of a cause as a row of the tail.
+ * @param {Cause} cause
+ * @param {{offset: number, index: number, app_id?: string | null, time?: string | null}} place
+ * @returns {import("./api.js").TailRow}
+ */
+function exampleRow(cause, { offset, index, app_id, time }) {
+  return {
+    offset, index, state: "failed", time: time ?? cause.last ?? "", app_id: app_id ?? null, event_name: null,
+    reason: cause.title, hint: cause.hint ?? null,
+  };
 }
 
 /**

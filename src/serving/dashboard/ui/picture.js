@@ -66,7 +66,7 @@ export class Headline {
       const outcome = answer.verify ?? answer;
       if (typeof outcome.equal !== "boolean") throw new ApiError(0, "this server does not verify");
       const differences = outcome.differences?.length ?? 0;
-      const rows = answer.rows?.length ?? 0;
+      const rows = outcome.compared ?? answer.rows?.length ?? 0;
       if (outcome.equal) this.say(`equal, ${text.count(rows)} of ${text.count(rows)} buckets, by SQL in the same snapshot`, "good");
       else this.say(`different in ${text.count(differences)} of ${text.count(rows)} buckets`, "bad");
     } catch (error) {
