@@ -155,7 +155,7 @@ impl Default for WarehouseConfig {
         WarehouseConfig {
             kind: WarehouseKind::Duckdb,
             path: String::new(),
-            memory_limit: ByteSize::mib(512),
+            memory_limit: ByteSize::mib(1024),
             threads: 0,
             readers: 8,
             max_snapshot: Span::from_secs(60),

@@ -95,7 +95,9 @@ impl Config {
     pub fn check(&self) -> Vec<(String, String)> {
         let mut problems = Vec::new();
         let mut section = |name: &str, found: Vec<(String, String)>| {
-            problems.extend(found.into_iter().map(|(key, what)| (format!("{name}.{key}"), what)));
+            // Some boxes name their section themselves.
+            let full = |key: String| if key.starts_with(&format!("{name}.")) { key } else { format!("{name}.{key}") };
+            problems.extend(found.into_iter().map(|(key, what)| (full(key), what)));
         };
         section("collector", self.collector.check());
         section("journal", self.journal.check());

@@ -109,6 +109,17 @@ impl Instance {
         panic!("not ready in {time:?}; its log:\n{}", self.log.lock().unwrap());
     }
 
+    /// Waits until the collector listens or the process has ended.
+    pub fn wait_listening(&mut self, time: Duration) {
+        let end = Instant::now() + time;
+        while Instant::now() < end
+            && matches!(self.child.try_wait(), Ok(None))
+            && TcpStream::connect(self.collector).is_err()
+        {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// As kill -9.
     pub fn kill(&mut self) {
         let _ = self.child.kill();

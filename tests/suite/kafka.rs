@@ -1,9 +1,9 @@
 //! Streams to a real Apache Kafka, killed in the middle.
 
 use crate::harness::{Instance, Setup, components, free_ports, page_view, skip};
-use rdkafka::Message;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{Message, Offset, TopicPartitionList};
 use std::collections::HashMap;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -53,18 +53,29 @@ fn read(
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", format!("127.0.0.1:{port}"))
         .set("group.id", uuid::Uuid::new_v4().to_string())
-        .set("auto.offset.reset", "earliest")
         .set("enable.auto.commit", "false")
-        .set("allow.auto.create.topics", "true")
         .create()
         .unwrap();
-    consumer.subscribe(&[topic]).unwrap();
+    // Every partition from its beginning, without a group: the broker was killed a moment ago.
+    let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(10)).unwrap();
+    let mut partitions = TopicPartitionList::new();
+    for partition in metadata.topics()[0].partitions() {
+        partitions.add_partition_offset(topic, partition.id(), Offset::Beginning).unwrap();
+    }
+    consumer.assign(&partitions).unwrap();
     let mut out = Vec::new();
     let end = Instant::now() + Duration::from_secs(60);
     while Instant::now() < end && !enough(&out) {
-        if let Some(Ok(message)) = consumer.poll(Duration::from_millis(200)) {
-            let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
-            out.push((message.key().map(text), text(message.payload().unwrap_or_default())));
+        // Some more before the whole is looked at again.
+        for _ in 0..200 {
+            match consumer.poll(Duration::from_millis(100)) {
+                Some(Ok(message)) => {
+                    let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
+                    out.push((message.key().map(text), text(message.payload().unwrap_or_default())));
+                }
+                Some(Err(e)) => println!("consumer: {e}"),
+                None => break,
+            }
         }
     }
     out

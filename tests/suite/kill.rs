@@ -131,7 +131,9 @@ fn a_crash_between_any_two_steps_of_a_commit_loses_nothing_and_counts_nothing_tw
         let calm = Setup::default().set("batch.max_age", "300ms").set("serving.sql_max_rows", "1000000");
         let armed = calm.clone().env("SNOWSHED_FAIL_POINT", &format!("{point}:2"));
         let (collector, serving) = free_ports();
-        let mut instance = Instance::start_at(dir.path(), collector, serving, &armed);
+        // Not waited for: some points lie on the way to being ready.
+        let mut instance = Instance::spawn(dir.path(), collector, serving, &armed);
+        instance.wait_listening(Duration::from_secs(20));
         let client = client(instance.collector, 1, Duration::from_secs(4));
         let end = Instant::now() + Duration::from_secs(20);
         while instance.child.try_wait().unwrap().is_none() {
