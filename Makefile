@@ -37,7 +37,7 @@ lint: setup ## format and clippy
 	$(CARGO) clippy --release --all-targets --features fail-points $(BUNDLED) -- -D warnings
 
 doc: setup ## API documentation
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --no-deps $(BUNDLED)
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" $(CARGO) doc --release --no-deps $(BUNDLED)
 
 bench: build ## figures as ratios on this machine
 	$(CARGO) run --release $(BUNDLED) -- bench
