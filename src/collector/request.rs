@@ -1,6 +1,7 @@
 //! A request as the core sees it, whichever version of HTTP it came by: borrowed bytes, nothing decoded.
 
 use super::client_ip::IpText;
+use crate::net::http1::head::is_host;
 use crate::net::http1::{Header, Name};
 use memchr::{memchr, memchr2, memmem};
 use std::net::IpAddr;
@@ -69,7 +70,7 @@ impl<'a> Target<'a> {
             }
             let rest = &target[at + 3..];
             let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len());
-            if end == 0 || rest[..end].contains(&b'@') {
+            if !is_host(&rest[..end]) {
                 return None;
             }
             (Some(&rest[..end]), &rest[end..])
@@ -207,7 +208,7 @@ mod tests {
         let t = target(b"/i#f?e=pv");
         assert_eq!((t.path, t.query), (&b"/i"[..], Some(&b"#f?e=pv"[..])));
         assert_eq!(target(b"*").path, b"*");
-        for bad in [&b"i?e=pv"[..], b"ftp://h/i", b"http://", b"http://u@h/i", b"h:80"] {
+        for bad in [&b"i?e=pv"[..], b"ftp://h/i", b"http://", b"http://u@h/i", b"http://a\"b/i", b"h:80"] {
             assert_eq!(Target::of(bad), None, "{bad:?}");
         }
     }

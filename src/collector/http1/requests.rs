@@ -289,6 +289,7 @@ impl Requests {
             peer: self.peer,
         };
         let ready = round.answer(&request);
+        let last = self.served >= round.worker.shared.limits.requests;
         if round.queue.capacity() == 0 {
             // One at a time is the rule, and the room stays with the connection while it rests.
             round.queue.reserve_exact(1);
@@ -297,8 +298,8 @@ impl Requests {
             ready,
             head_only: request.method == Method::Head,
             http10: head.version == Version::Http10,
-            close: close || !head.keep_alive || self.served >= round.worker.shared.limits.requests,
-            linger: close,
+            close: close || last || !head.keep_alive,
+            linger: close || last,
         });
     }
 }

@@ -33,7 +33,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             // After a time-out the journal may still answer; that must not be taken for the answer to another request.
             let close = queued.close || (left == 0 && (too_late || self.worker.is_draining()));
             self.close |= close;
-            self.linger |= queued.linger;
+            // The client did not ask for the end: it may be sending the next request.
+            self.linger |= queued.linger || (close && !queued.close);
             let persistence = match (close, queued.http10) {
                 (true, _) => Persistence::Closes,
                 (false, true) => Persistence::StaysTold,

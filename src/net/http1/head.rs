@@ -364,8 +364,8 @@ fn decimal(text: &[u8]) -> Option<u64> {
     text.iter().try_fold(0u64, |n, b| b.is_ascii_digit().then(|| n * 10 + u64::from(b - b'0')))
 }
 
-/// A host with or without port: not empty, and nothing in it that could be read as another part of a URL.
-fn is_host(value: &[u8]) -> bool {
+/// Whether this is a host with or without port: not empty, and nothing in it that could be read as another part of a URL.
+pub fn is_host(value: &[u8]) -> bool {
     !value.is_empty()
         && value.iter().all(|&b| {
             b.is_ascii_alphanumeric()
