@@ -13,10 +13,11 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// Opens the cursor; a new one stands at `start`.
+    /// Opens the cursor; a new one stands at `start` and is stored at once: if nothing is ever acknowledged before the next
+    /// start, that start must not begin further on.
     ///
     /// # Errors
-    /// When the file cannot be read, or holds something else.
+    /// When the file cannot be read or written, or holds something else.
     pub fn open(path: &Path, start: Offset) -> io::Result<Self> {
         let at = match fs::read_to_string(path) {
             Ok(text) => parse(&text).ok_or_else(|| {
@@ -26,7 +27,11 @@ impl Cursor {
                 );
                 io::Error::new(io::ErrorKind::InvalidData, what)
             })?,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => start,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let mut cursor = Cursor { path: path.to_owned(), at: start };
+                cursor.store(start)?;
+                return Ok(cursor);
+            }
             Err(e) => return Err(e),
         };
         Ok(Cursor { path: path.to_owned(), at })
@@ -75,6 +80,7 @@ mod tests {
         let path = dir.path().join("kafka.cursor");
         let mut cursor = Cursor::open(&path, Offset(5)).unwrap();
         assert_eq!(cursor.at(), Offset(5));
+        assert_eq!(Cursor::open(&path, Offset(50)).unwrap().at(), Offset(5), "a new cursor is stored at once");
         cursor.store(Offset(99)).unwrap();
         assert_eq!(Cursor::open(&path, Offset(5)).unwrap().at(), Offset(99));
         fs::write(&path, "98 00000000\n").unwrap();
