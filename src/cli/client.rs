@@ -192,7 +192,7 @@ fn cell(value: &serde_json::Value) -> String {
 pub(super) fn tail(loaded: &Loaded, args: &TailArgs) -> Exit {
     finish((|| {
         let api = Api::new(loaded, &args.instance, None)?;
-        let mut path = format!("/v1/tail?show={}", if args.failed { "failed" } else { "good,failed" });
+        let mut path = format!("/v1/tail?st={}", if args.failed { "failed" } else { "good,failed" });
         if let Some(app) = &args.app {
             path.push_str("&f.app_id=");
             path.extend(percent_encoding::utf8_percent_encode(app, percent_encoding::NON_ALPHANUMERIC));

@@ -12,4 +12,5 @@ mod kafka;
 mod kill;
 mod lambda;
 mod trackers;
+mod verbs;
 mod view_sql;
