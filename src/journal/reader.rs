@@ -14,7 +14,7 @@ use crate::event::{Offset, OffsetRange};
 use crate::platform::fs::{Access, Fs};
 use bytes::Bytes;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -138,29 +138,12 @@ impl Reader {
         place.walker.set_limit(segment.bytes);
         let mut batch = Gathered::new(self.next, max_bytes);
         while place.next < segment.end {
-            let damage = |position, what: &str| {
-                let what = what.to_owned();
-                ReadError::from(Damage { path: path.clone(), position, offset: place.next, what })
-            };
-            let (header, body) = match place.walker.next(place.next.0) {
-                Ok(Step::Frame { header, body, .. }) => (header, body),
-                Ok(Step::End) => return Err(damage(place.walker.at(), "the segment ends too early")),
-                Ok(Step::Bad { at, what, .. }) => return Err(damage(at, what)),
-                Ok(Step::Newer { version }) => {
-                    let what = format!("format {version}");
-                    return Err(ReadError::Newer { path, offset: place.next, what });
-                }
-                Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
-                    return Err(damage(place.walker.at(), "the segment ends too early"));
-                }
-                Err(e) => return Err(io(e)),
-            };
-            if header.kind == frame::CLOSE {
-                continue;
-            }
-            let Some(kind) = RecordKind::from_number(header.kind) else {
-                let what = format!("kind {}", header.kind);
-                return Err(ReadError::Newer { path, offset: place.next, what });
+            let (kind, body) = match place.step(&path) {
+                Ok(Some(record)) => record,
+                Ok(None) => continue,
+                // What was read before is handed out; the next call seeks anew and meets the same.
+                Err(_) if !batch.0.records.is_empty() => return Ok(batch.0),
+                Err(e) => return Err(e),
             };
             let wanted = place.next >= self.next;
             place.next = place.next.next();
@@ -183,6 +166,31 @@ impl Reader {
         let (next, at) = start.map_or((segment.first, segment::HEADER), |place| (place.offset, place.at));
         let walker = Walker::new(file, segment.seal, at, segment.bytes);
         Ok(Place { segment: segment.first, walker, next })
+    }
+}
+
+impl Place {
+    /// The next record; `None` for a frame that holds none.
+    fn step(&mut self, path: &Path) -> Result<Option<(RecordKind, Bytes)>, ReadError> {
+        let damage = |position, what: &str| {
+            let (path, what) = (path.to_owned(), what.to_owned());
+            ReadError::from(Damage { path, position, offset: self.next, what })
+        };
+        let newer = |what| ReadError::Newer { path: path.to_owned(), offset: self.next, what };
+        match self.walker.next(self.next.0) {
+            Ok(Step::Frame { header, .. }) if header.kind == frame::CLOSE => Ok(None),
+            Ok(Step::Frame { header, body, .. }) => match RecordKind::from_number(header.kind) {
+                Some(kind) => Ok(Some((kind, body))),
+                None => Err(newer(format!("kind {}", header.kind))),
+            },
+            Ok(Step::End) => Err(damage(self.walker.at(), "the segment ends too early")),
+            Ok(Step::Bad { at, what, .. }) => Err(damage(at, what)),
+            Ok(Step::Newer { version }) => Err(newer(format!("format {version}"))),
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(damage(self.walker.at(), "the segment ends too early"))
+            }
+            Err(source) => Err(ReadError::Io { path: path.to_owned(), source }),
+        }
     }
 }
 

@@ -161,11 +161,13 @@ fn damage_in_a_closed_segment_stops_the_start_and_when_not_verified_the_reader()
     assert_eq!(read_on(outside.reader(Offset(60)).unwrap(), Offset(120)), expected(120)[60..]);
     let first = reader.next(1, Duration::ZERO).unwrap().unwrap();
     assert_eq!(first.records[0].body.to_vec(), body(0));
+    assert_eq!(reader.next(1 << 20, Duration::ZERO).unwrap().unwrap().range.to, Offset(10));
     assert!(matches!(reader.next(1 << 20, Duration::ZERO), Err(ReadError::Damaged(d)) if d.offset == Offset(10)));
 
     let lazy = Config { verify_bytes: ByteSize(0), ..small() };
     let (journal, _) = open(&lazy, &copy, RealFs::shared());
     let mut reader = journal.reader(Offset(0)).unwrap();
+    assert_eq!(reader.next(1 << 20, Duration::ZERO).unwrap().unwrap().range.to, Offset(10));
     for _ in 0..2 {
         let e = reader.next(1 << 20, Duration::ZERO).unwrap_err();
         assert!(matches!(&e, ReadError::Damaged(d) if d.offset == Offset(10)), "{e}");
