@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
 
 /// Unread bytes of bodies that one connection, and one stream of it, may have.
 const CONNECTION_WINDOW: u32 = 1 << 20;
@@ -37,7 +38,41 @@ const PING: Duration = Duration::from_secs(60);
 struct Activity {
     served: AtomicU64,
     under_way: AtomicU64,
+    /// Requests that the client opened and took back before they were answered.
+    taken_back: AtomicU64,
     last: AtomicI64,
+    flooded: Notify,
+    max_resets: u64,
+}
+
+impl Activity {
+    fn begin(self: &Arc<Self>) -> UnderWay {
+        self.served.fetch_add(1, Ordering::Relaxed);
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        UnderWay { activity: self.clone(), answered: false }
+    }
+}
+
+/// A request under way. Dropped before it was answered when the client resets its stream.
+struct UnderWay {
+    activity: Arc<Activity>,
+    answered: bool,
+}
+
+impl UnderWay {
+    fn answered(mut self, now: i64) {
+        self.answered = true;
+        self.activity.last.store(now, Ordering::Relaxed);
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.activity.under_way.fetch_sub(1, Ordering::Relaxed);
+        if !self.answered && self.activity.taken_back.fetch_add(1, Ordering::Relaxed) >= self.activity.max_resets {
+            self.activity.flooded.notify_one();
+        }
+    }
 }
 
 /// Serves until the connection is over.
@@ -62,18 +97,18 @@ where
     let activity = Arc::new(Activity {
         served: AtomicU64::new(0),
         under_way: AtomicU64::new(0),
+        taken_back: AtomicU64::new(0),
         last: AtomicI64::new(worker.coarse_ms()),
+        flooded: Notify::new(),
+        max_resets: max_resets.into(),
     });
     let service = {
         let (worker, activity) = (worker.clone(), activity.clone());
         service_fn(move |request| {
-            let (worker, activity) = (worker.clone(), activity.clone());
-            activity.served.fetch_add(1, Ordering::Relaxed);
-            activity.under_way.fetch_add(1, Ordering::Relaxed);
+            let (worker, under_way) = (worker.clone(), activity.begin());
             async move {
                 let response = respond(request, &worker, peer).await;
-                activity.under_way.fetch_sub(1, Ordering::Relaxed);
-                activity.last.store(worker.coarse_ms(), Ordering::Relaxed);
+                under_way.answered(worker.coarse_ms());
                 Ok::<_, Infallible>(response)
             }
         })
@@ -84,6 +119,10 @@ where
         tokio::select! {
             // A protocol error ends the connection; there is nobody to tell.
             _ = connection.as_mut() => return,
+            () = activity.flooded.notified() => {
+                worker.shared.metrics.refused(Refusal::Flood, 1);
+                return;
+            }
             () = tokio::time::sleep(Duration::from_millis(250)) => {}
         }
         let idle = activity.under_way.load(Ordering::Relaxed) == 0

@@ -31,9 +31,11 @@ pub enum Refusal {
     ConnectionsPerAddress,
     /// TLS handshake or PROXY header failed.
     Handshake,
+    /// An HTTP/2 client opened requests only to take them back.
+    Flood,
 }
 
-const REFUSALS: [(Refusal, &str); 10] = [
+const REFUSALS: [(Refusal, &str); 11] = [
     (Refusal::Overload, "overload"),
     (Refusal::Unavailable, "unavailable"),
     (Refusal::Memory, "memory"),
@@ -44,6 +46,7 @@ const REFUSALS: [(Refusal, &str); 10] = [
     (Refusal::Connections, "connections"),
     (Refusal::ConnectionsPerAddress, "connections_per_address"),
     (Refusal::Handshake, "handshake"),
+    (Refusal::Flood, "flood"),
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -116,6 +116,33 @@ fn large_bodies_and_drain() {
 }
 
 #[test]
+fn opening_and_taking_back_is_not_for_free() {
+    let fs = crate::platform::fs_sim::SimFs::new(9);
+    let server = Server::on("http2 = { max_resets = 20, max_streams = 10 }", &fs);
+    fs.hold_syncs(true);
+    let opened = block_on(async {
+        let io = TcpStream::connect(server.addr).await.unwrap();
+        let (client, connection) = h2::client::handshake(io).await.unwrap();
+        let driving = tokio::spawn(connection);
+        let mut opened = 0;
+        let mut client = client;
+        while let Ok(mut ready) = client.ready().await {
+            let Ok((_, mut stream)) = ready.send_request(get("/i").0, true) else { break };
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            stream.send_reset(h2::Reason::CANCEL);
+            opened += 1;
+            assert!(opened < 1000, "nobody stops it");
+            client = ready;
+        }
+        driving.abort();
+        opened
+    });
+    fs.hold_syncs(false);
+    assert!(opened >= 20, "{opened}");
+    assert_eq!(server.metric("snowshed_collector_refusals_total{reason=\"flood\"}"), 1.0);
+}
+
+#[test]
 fn switched_off() {
     let server = Server::new("http2 = { enabled = false }");
     let reply = server.once(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
