@@ -30,7 +30,7 @@ impl Default for Config {
             max_rows: 400_000,
             max_bytes: ByteSize::mib(256),
             max_waiting: 360,
-            max_columns: 1000,
+            max_columns: 500,
             drain: Span::from_secs(5),
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! A view that is new, or whose definition changed, must answer for all of history, or batch and speed would disagree with
 //! a fold over the journal. Its table is filled from the committed events, micro-batch by micro-batch (each has a load time
-//! of its own), by the same fold that the pipeline uses. Two differences remain: numbers in self-describing data have passed
-//! through VARIANT, and groups beyond `max_groups` of one micro-batch are cut in the order of the table, not of arrival.
+//! of its own), by the same fold that the pipeline uses. One difference remains: groups beyond `max_groups` of one micro-batch
+//! are cut in the order of the table, not of arrival.
 
 use super::instance::{Conn, Database, name, quoted};
 use super::layout;
@@ -161,12 +161,12 @@ fn source_sql(con: &Conn, view: &View) -> duckdb::Result<String> {
             let quoted = name(column);
             match index_of(column) {
                 Some(_) => Some(quoted),
-                None if dynamic.iter().any(|d| d == column) => Some(format!("{quoted}::JSON::VARCHAR AS {quoted}")),
+                None if dynamic.iter().any(|d| d == column) => Some(format!("{quoted}::VARCHAR AS {quoted}")),
                 None => None,
             }
         })
         .collect();
-    Ok(format!("SELECT {LOAD_TSTAMP}, {} FROM atomic.events", columns.join(", ")))
+    Ok(format!("SELECT {LOAD_TSTAMP}, {} FROM {}", columns.join(", "), layout::EVENTS))
 }
 
 /// Cuts a batch where the load time changes.

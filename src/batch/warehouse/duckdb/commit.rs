@@ -12,13 +12,11 @@ use crate::batch::fields::FieldId;
 use crate::batch::lake::Table;
 use crate::batch::tables::{BAD_SCHEMA, event_schema};
 use crate::batch::warehouse::{CommitOutcome, Load, LocalFile, Warehouse};
-use crate::event::rows::ATOMIC;
 use crate::event::{Boundary, Offset, columns};
 use crate::platform::clock::{Clock, Millis};
 use crate::platform::failpoint::fail_point;
 use crate::view::View;
 use parking_lot::Mutex;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The writer.
@@ -28,8 +26,8 @@ pub(super) struct DuckWriter {
     pub(super) config_hash: String,
     pub(super) views: Vec<Arc<View>>,
     pub(super) fold_after: u32,
-    /// Columns that the tables are known to have.
-    pub(super) known: BTreeSet<String>,
+    /// Semi-structured columns that the tables have, in their order.
+    pub(super) known: Vec<String>,
     pub(super) slot: Arc<Slot>,
 }
 
@@ -98,10 +96,10 @@ impl DuckWriter {
         Ok(())
     }
 
-    fn load(&mut self, con: &Conn, load: &Load) -> Result<CommitOutcome, CommitError> {
+    fn load(&mut self, con: &Conn, load: &Load) -> Result<(CommitOutcome, Vec<String>), CommitError> {
         let stored = boundary(con).map_err(|e| failed(self, con, e))?;
         if stored.offset >= load.id.to {
-            return Ok(CommitOutcome { boundary: stored, was_new: false });
+            return Ok((CommitOutcome { boundary: stored, was_new: false }, Vec::new()));
         }
         if stored.offset != load.id.from {
             return Err(CommitError::Gap { stored: stored.offset, id: load.id });
@@ -124,14 +122,15 @@ impl DuckWriter {
             return Err(CommitError::Failed(format!("the boundary was moved in {moved} rows instead of one")));
         }
         con.execute_batch(&self.audit(load, now, &new)?).map_err(|e| failed(self, con, e))?;
-        Ok(CommitOutcome { boundary: Boundary { offset: load.id.to, time_ms: now }, was_new: true })
+        let boundary = Boundary { offset: load.id.to, time_ms: now };
+        Ok((CommitOutcome { boundary, was_new: true }, new))
     }
 
     fn add_columns(&self, con: &Conn, load: &Load, now: Millis) -> Result<Vec<String>, CommitError> {
         let mut new: Vec<&FieldId> =
             load.files.iter().flat_map(|f| &f.columns).filter(|c| !self.known.contains(&c.name)).collect();
-        new.sort_by(|a, b| a.name.cmp(&b.name));
-        new.dedup_by(|a, b| a.name == b.name);
+        new.sort_by_key(|f| f.id);
+        new.dedup_by_key(|f| f.id);
         for field in &new {
             let sql = format!(
                 "{} INSERT INTO snowshed.columns VALUES ({}, {}, {}, epoch_ms({now}))",
@@ -142,7 +141,12 @@ impl DuckWriter {
             );
             con.execute_batch(&sql).map_err(|e| failed(self, con, e))?;
         }
-        Ok(new.into_iter().map(|f| f.name.clone()).collect())
+        let new: Vec<String> = new.into_iter().map(|f| f.name.clone()).collect();
+        if !new.is_empty() {
+            let all = [self.known.as_slice(), new.as_slice()].concat();
+            con.execute_batch(&layout::event_views(&all)).map_err(|e| failed(self, con, e))?;
+        }
+        Ok(new)
     }
 
     fn audit(&self, load: &Load, now: Millis, new: &[String]) -> Result<String, CommitError> {
@@ -183,10 +187,8 @@ impl DuckWriter {
 
 impl Warehouse for DuckWriter {
     fn commit(&mut self, load: &Load) -> Result<CommitOutcome, CommitError> {
-        let outcome = self.transaction(|writer, con| writer.load(con, load))?;
-        if outcome.was_new {
-            self.known.extend(load.files.iter().flat_map(|f| &f.columns).map(|c| c.name.clone()));
-        }
+        let (outcome, new) = self.transaction(|writer, con| writer.load(con, load))?;
+        self.known.extend(new);
         Ok(outcome)
     }
 
@@ -228,8 +230,8 @@ fn time(ms: Millis) -> String {
 fn insert(file: &LocalFile) -> String {
     let strict = file.lake.table == Table::Events;
     let (table, schema) = match file.lake.table {
-        Table::Events => ("atomic.events", None),
-        Table::Failed => ("atomic.events_failed", None),
+        Table::Events => (layout::EVENTS, None),
+        Table::Failed => (layout::EVENTS_FAILED, None),
         Table::Bad => ("atomic.bad_rows", Some(BAD_SCHEMA.clone())),
     };
     let dynamic: Vec<(String, i32)> = file.columns.iter().map(|c| (c.name.clone(), c.id)).collect();
@@ -237,11 +239,9 @@ fn insert(file: &LocalFile) -> String {
     let required: Vec<&str> = layout::REQUIRED.iter().map(|&c| columns::COLUMNS[c].name).collect();
     let mut names = Vec::new();
     let mut values = Vec::new();
-    for (at, field) in schema.fields().iter().enumerate() {
+    for field in schema.fields() {
         let column = name(field.name());
         values.push(match field.name().as_str() {
-            // The reader of the file has checked that it is JSON.
-            _ if at > ATOMIC => format!("{column}::JSON::VARIANT"),
             // Enrichment never leaves these out; if it ever did, one event must not stop all commits.
             "collector_tstamp" if strict => format!("coalesce({column}, epoch_ms(0))"),
             n if strict && required.contains(&n) => format!("coalesce({column}, '')"),

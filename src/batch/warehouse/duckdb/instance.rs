@@ -28,6 +28,8 @@ pub(super) struct Settings {
 /// Rows of a row group. Smaller than DuckDB's own size: one micro-batch then fills several, which go to the file as they
 /// are and are not merged again by the next checkpoint (see `docs/decisions/0009-batch.md`).
 const ROW_GROUP: u32 = 30_720;
+/// Bytes of a block. A column of rows that are not yet in the file takes at least one block, and the tables are wide.
+const BLOCK: u32 = 65_536;
 /// How long to wait for the connections of a broken instance to be given back.
 const REOPEN_WAIT: Duration = Duration::from_secs(5);
 
@@ -175,12 +177,13 @@ fn open_file(settings: &Settings) -> duckdb::Result<Connection> {
         .with("threads", threads.to_string())?
         .with("checkpoint_threshold", format!("{}B", config.checkpoint_at.0))?
         .with("temp_directory", settings.path.with_extension("tmp").to_string_lossy())?;
-    // Reading a shredded VARIANT column fails inside DuckDB 1.5.5 with an internal error, which invalidates the database.
+    // Should a VARIANT ever be stored: reading a shredded one fails inside DuckDB 1.5.5 with an internal error, which
+    // invalidates the database.
     open = open.with("variant_minimum_shredding_size", "-1")?;
     let con = Connection::open_in_memory_with_flags(open)?;
     let path = quoted(&settings.path.to_string_lossy());
     con.execute_batch(&format!(
-        "ATTACH {path} AS {} (STORAGE_VERSION 'v1.5.0', ROW_GROUP_SIZE {ROW_GROUP})",
+        "ATTACH {path} AS {} (STORAGE_VERSION 'v1.5.0', ROW_GROUP_SIZE {ROW_GROUP}, BLOCK_SIZE {BLOCK})",
         layout::CATALOG
     ))?;
     // From here on no statement reaches any other file, whatever it says.

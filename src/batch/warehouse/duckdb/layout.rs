@@ -1,13 +1,14 @@
 //! The tables of the warehouse.
 //!
-//! `atomic.events` is the table that Snowplow's own loaders make: 128 atomic columns in their frozen order, `load_tstamp`,
-//! then one semi-structured column per kind, vendor, name and model of self-describing data. `snowshed` holds what makes
-//! the rest provable: the boundary and one row per committed micro-batch.
+//! `atomic.events` is what Snowplow's own loaders make: 128 atomic columns in their frozen order, `load_tstamp`, then one
+//! semi-structured VARIANT column per kind, vendor, name and model of self-describing data. It is a view: the rows are in
+//! `snowshed.events`, where those columns are JSON, because stored VARIANT columns cost too much (`docs/decisions/0009-batch.md`).
+//! `snowshed` also holds what makes the rest provable: the boundary and one row per committed micro-batch.
 
 use super::instance::name;
 use crate::batch::tables::LOAD_TSTAMP;
 use crate::event::columns::{self, COLUMNS};
-use crate::event::rows::{atomic_position, atomic_type};
+use crate::event::rows::{ATOMIC_SCHEMA, atomic_position, atomic_type};
 use arrow::datatypes::{DataType, SchemaRef};
 use std::fmt::Write;
 
@@ -15,12 +16,16 @@ use std::fmt::Write;
 pub(super) const CATALOG: &str = "warehouse";
 /// Makes it the default of a connection.
 pub(super) const USE: &str = "USE warehouse";
+/// The rows behind `atomic.events`.
+pub(super) const EVENTS: &str = "snowshed.events";
+/// The rows behind `atomic.events_failed`.
+pub(super) const EVENTS_FAILED: &str = "snowshed.events_failed";
 /// Folds its write-ahead log into it, waiting for readers.
 pub(super) const FORCE_CHECKPOINT: &str = "FORCE CHECKPOINT warehouse";
 /// Format of the tables; a file with a higher number belongs to a newer program.
 pub(super) const VERSION: u32 = 1;
 
-/// Columns that are never null in `atomic.events`.
+/// Columns that are never null in an event that did not fail.
 pub(super) const REQUIRED: [usize; 4] =
     [columns::COLLECTOR_TSTAMP, columns::EVENT_ID, columns::V_COLLECTOR, columns::V_ETL];
 
@@ -58,8 +63,8 @@ pub(super) fn create() -> String {
          INSERT INTO snowshed.format SELECT {VERSION} WHERE NOT EXISTS (FROM snowshed.format);
          INSERT INTO snowshed.boundary SELECT 0, 0, NULL WHERE NOT EXISTS (FROM snowshed.boundary);
          COMMIT",
-        events_table("atomic.events", true),
-        events_table("atomic.events_failed", false),
+        events_table(EVENTS, true),
+        events_table(EVENTS_FAILED, false),
     )
 }
 
@@ -92,13 +97,25 @@ pub(super) fn sql_type(kind: &DataType) -> String {
 pub(super) fn add_column(column: &str) -> String {
     let column = name(column);
     format!(
-        "ALTER TABLE atomic.events ADD COLUMN IF NOT EXISTS {column} VARIANT;
-         ALTER TABLE atomic.events_failed ADD COLUMN IF NOT EXISTS {column} VARIANT;"
+        "ALTER TABLE {EVENTS} ADD COLUMN IF NOT EXISTS {column} JSON;
+         ALTER TABLE {EVENTS_FAILED} ADD COLUMN IF NOT EXISTS {column} JSON;"
     )
 }
 
-/// JSON text as VARIANT. Text that DuckDB does not take as JSON is kept as a string: one odd value must neither stop a
-/// commit nor be lost.
+/// The views `atomic.events` and `atomic.events_failed` over tables with these semi-structured columns.
+pub(super) fn event_views(dynamic: &[String]) -> String {
+    let atomic = ATOMIC_SCHEMA.fields().iter().map(|f| name(f.name()));
+    let semi = dynamic.iter().map(|c| format!("{0}::VARIANT AS {0}", name(c)));
+    let columns: Vec<String> = atomic.chain([LOAD_TSTAMP.to_owned()]).chain(semi).collect();
+    let columns = columns.join(", ");
+    format!(
+        "CREATE OR REPLACE VIEW atomic.events AS SELECT {columns} FROM {EVENTS};
+         CREATE OR REPLACE VIEW atomic.events_failed AS SELECT {columns} FROM {EVENTS_FAILED};"
+    )
+}
+
+/// JSON text in memory as VARIANT. Text that DuckDB does not take as JSON shows as a string: one odd value must not make
+/// all others unreadable.
 pub(super) fn variant_of(column: &str) -> String {
     let column = name(column);
     format!("coalesce(try_cast({column}::VARCHAR AS JSON)::VARIANT, {column}::VARCHAR::VARIANT)")

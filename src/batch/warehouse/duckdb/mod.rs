@@ -1,7 +1,7 @@
 //! The embedded warehouse: one DuckDB file, one writer, a pool of readers.
 //!
-//! The only folder that may use the `duckdb` crate. VARIANT, the type of semi-structured columns, can neither be appended
-//! nor decoded by the crate: it is written through `::JSON::VARIANT` and read through `::JSON`.
+//! The only folder that may use the `duckdb` crate. VARIANT, the type in which semi-structured columns are shown, cannot be
+//! decoded by the crate: it leaves DuckDB through `::JSON`.
 
 mod backfill;
 mod commit;
@@ -108,6 +108,8 @@ impl State {
                 layout::VERSION
             ));
         }
+        let names = query::dynamic_columns(&con).map_err(text)?;
+        con.execute_batch(&format!("BEGIN; {} COMMIT", layout::event_views(&names))).map_err(text)?;
         let boundary = commit::boundary(&con).map_err(text)?;
         let last_load_ms = con
             .query_row("SELECT coalesce(epoch_ms(max(load_tstamp)), 0) FROM snowshed.batches", [], |row| row.get(0))

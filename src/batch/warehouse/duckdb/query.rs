@@ -52,7 +52,7 @@ pub(super) fn tally(con: &Connection) -> duckdb::Result<Tally> {
 }
 
 pub(super) fn dynamic_columns(con: &Connection) -> duckdb::Result<Vec<String>> {
-    let mut read = con.prepare("SELECT name FROM snowshed.columns ORDER BY name")?;
+    let mut read = con.prepare("SELECT name FROM snowshed.columns ORDER BY field_id")?;
     let names = read.query_map([], |row| row.get(0))?;
     names.collect()
 }

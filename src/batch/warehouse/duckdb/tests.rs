@@ -9,7 +9,7 @@ use crate::platform::clock::Clock;
 use crate::platform::units::{ByteSize, Span};
 use crate::view::{Fold, Group, Groups, Value, ViewQuery};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -43,7 +43,9 @@ fn a_commit_is_whole_and_a_second_one_changes_nothing() {
     let names: Vec<&str> = described.iter().map(|r| r[0].as_str()).collect();
     assert_eq!(names.len(), 129 + 3 + 1);
     assert_eq!((names[0], names[127], names[128]), ("app_id", "true_tstamp", "load_tstamp"));
-    let required: Vec<&str> = described.iter().filter(|r| r[2] == "NO").map(|r| r[0].as_str()).collect();
+    let stored = ask(reader, "DESCRIBE snowshed.events");
+    assert!(described.iter().skip(129).all(|r| r[1] == "VARIANT"));
+    let required: Vec<&str> = stored.iter().filter(|r| r[2] == "NO").map(|r| r[0].as_str()).collect();
     assert_eq!(required, ["collector_tstamp", "event_id", "v_collector", "v_etl"]);
     let cart = ask(
         reader,
@@ -566,4 +568,75 @@ fn a_file_of_a_newer_program_is_refused() {
     assert!(error.contains("99") && error.contains("newer"), "{error}");
     std::fs::write(rig.dir.path().join("warehouse.duckdb"), b"not a database").unwrap();
     assert!(rig.try_open().is_err());
+}
+
+/// Commits, folds, new columns and every kind of read at once, for `STRESS` seconds; run with `--ignored`.
+#[test]
+#[ignore = "takes as long as it is told"]
+fn stress() {
+    let seconds = std::env::var("STRESS").ok().and_then(|s| s.parse().ok()).unwrap_or(30);
+    let mut rig = Rig::new();
+    rig.config.checkpoint_at = ByteSize::mib(4);
+    let mut opened = rig.open();
+    let reader = opened.reader.clone();
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let next = AtomicU64::new(0);
+    let answers = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for worker in 0..6u64 {
+            let (reader, rig, next, answers) = (&reader, &rig, &next, &answers);
+            scope.spawn(move || {
+                let mut turn = worker;
+                while Instant::now() < end {
+                    turn += 1;
+                    let mut snapshot = reader.snapshot(Duration::from_secs(30)).unwrap();
+                    let from = snapshot.boundary().offset.0;
+                    let above = chunk(from, from..from + 700, 0);
+                    let tail = SqlTail { events: vec![above.rows.clone()], failed: vec![above.failed_rows.clone()] };
+                    let committed = (0..from).filter(|n| n % 17 != 13).count();
+                    let sql = [
+                        "SELECT count(*) FROM events",
+                        "SELECT sum(n) FROM (SELECT contexts_com_acme_user_1[1].seats::VARCHAR AS s, count(*) AS n FROM events GROUP BY s)",
+                        "SELECT count(*) FROM (SELECT * FROM events ORDER BY collector_tstamp DESC)",
+                        "SELECT count(a.event_id) FROM events a JOIN events b USING (event_id)",
+                    ][(turn % 4) as usize];
+                    let mut out = Collected::default();
+                    if turn % 5 == 0 {
+                        for view in rig.views.iter().filter(|v| v.def().only.0.is_empty()) {
+                            let question = ViewQuery::range(EPOCH - 86_400_000, EPOCH + 86_400_000);
+                            let mut groups = Groups::new(view.clone());
+                            for batch in snapshot.view_groups(view, &question).unwrap() {
+                                groups.add_record_batch(&batch).unwrap();
+                            }
+                            assert_eq!(groups.total_rows(), committed as u64, "view {}", view.name());
+                        }
+                    } else {
+                        snapshot.sql(&request(sql), &tail, &mut out).unwrap();
+                        assert_eq!(out.cells()[0][0], (committed + above.rows.len()).to_string(), "{sql} at {from}");
+                    }
+                    assert!(from <= next.load(Ordering::SeqCst));
+                    answers.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+        let mut n = 0u64;
+        while Instant::now() < end {
+            let size = [1, 30, 400, 3000][(n % 4) as usize];
+            let mut items = chunk(n, n..n + size, 0).items.clone();
+            if let Outcome::Enriched(e) = &mut items[0].outcome
+                && n % 3 == 0
+            {
+                let schema = format!("iglu:com.new/c{}/jsonschema/1-0-0", n % 100);
+                e.contexts.push(datum(&schema, format!("{{\"text\":\"{}\"}}", "x".repeat((n % 9000) as usize))));
+            }
+            let load = rig.load(&[chunk_of(n, n..n + size, items)]);
+            next.fetch_add(size, Ordering::SeqCst);
+            opened.writer.commit(&load).unwrap();
+            load.files.iter().for_each(|f| std::fs::remove_file(&f.path).unwrap());
+            while opened.writer.maintain().unwrap() {}
+            n += size;
+        }
+    });
+    println!("{} offsets committed, {} answers", next.load(Ordering::SeqCst), answers.load(Ordering::SeqCst));
+    assert!(answers.load(Ordering::SeqCst) > seconds);
 }
