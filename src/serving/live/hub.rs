@@ -21,6 +21,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// Pause after the warehouse could not be read.
 const AWAY: Duration = Duration::from_millis(500);
@@ -70,7 +72,24 @@ struct Base {
     lease: Lease,
     boundary: Boundary,
     committed: Tally,
-    halves: BTreeMap<Arc<Question>, (Planned, Half)>,
+    halves: Arc<BTreeMap<Arc<Question>, (Planned, Half)>>,
+}
+
+impl Base {
+    /// The same half under a fresh lease, for when the warehouse cannot be read for longer than a lease lives. `None` when
+    /// something was committed since: what is in memory then no longer fits to this half.
+    fn renewed(&self, api: &Api) -> Option<Base> {
+        let lease = api.deps.speed.lease();
+        // After the lease: a commit that is announced later leaves what the lease holds.
+        let same = api.deps.speed.boundary().offset == self.boundary.offset;
+        same.then(|| Base {
+            read: api.deps.clock.now_ms(),
+            lease,
+            boundary: self.boundary,
+            committed: self.committed,
+            halves: self.halves.clone(),
+        })
+    }
 }
 
 #[derive(Debug, Default)]
@@ -147,63 +166,91 @@ impl Drop for Seat {
 
 /// Ticks as long as there are streams.
 pub async fn run(api: Shared) {
-    let mut seq = 0;
-    let mut base: Option<Arc<Base>> = None;
-    let mut tables = BTreeMap::new();
-    let mut reading: Option<tokio::task::JoinHandle<ApiResult<Base>>> = None;
+    let mut ticker = Ticker { api, seq: 0, base: None, tables: BTreeMap::new(), reading: None, away: None };
     loop {
-        let Some(period) = api.hub.period() else {
-            base = None;
-            tables = BTreeMap::new();
-            api.hub.moment.send_replace(None);
-            api.hub.wake.notified().await;
+        let Some(period) = ticker.api.hub.period() else {
+            ticker.base = None;
+            ticker.tables = BTreeMap::new();
+            ticker.api.hub.moment.send_replace(None);
+            ticker.api.hub.wake.notified().await;
             continue;
         };
-        let started = tokio::time::Instant::now();
-        if reading.as_ref().is_some_and(tokio::task::JoinHandle::is_finished)
-            && let Some(done) = reading.take()
+        let started = Instant::now();
+        ticker.refresh().await;
+        if ticker.tick().await {
+            // A little early, so that a busy machine still gives as many frames as were asked for; and a stream that comes
+            // does not wait for the tick of the others.
+            let _ = tokio::time::timeout_at(started + period.mul_f64(0.9), ticker.api.hub.wake.notified()).await;
+        } else {
+            // The first picture does not wait for a tick.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// What goes on from tick to tick.
+struct Ticker {
+    api: Shared,
+    seq: u64,
+    base: Option<Arc<Base>>,
+    tables: BTreeMap<Arc<Question>, Arc<SplitTable>>,
+    reading: Option<JoinHandle<ApiResult<Base>>>,
+    /// When to try again, while the warehouse cannot be read.
+    away: Option<Instant>,
+}
+
+impl Ticker {
+    /// Takes in a committed half that has been read, and has the next one read when it is time. Never waits for the
+    /// warehouse: until it has answered, the old half and its lease go on together.
+    async fn refresh(&mut self) {
+        if self.reading.as_ref().is_some_and(JoinHandle::is_finished)
+            && let Some(done) = self.reading.take()
         {
             match done.await {
-                Ok(Ok(new)) => base = Some(Arc::new(new)),
+                Ok(Ok(new)) => {
+                    if self.away.take().is_some() {
+                        tracing::info!("the live view reads the warehouse again");
+                    }
+                    self.base = Some(Arc::new(new));
+                }
                 Ok(Err(e)) => {
-                    tracing::warn!(problem = %e.body(), "the live view cannot read the warehouse");
-                    tokio::time::sleep(AWAY).await;
+                    if self.away.replace(Instant::now() + AWAY).is_none() {
+                        tracing::warn!(problem = %e.body(), "the live view cannot read the warehouse");
+                    }
+                    self.base = self.base.as_ref().and_then(|b| b.renewed(&self.api)).map(Arc::new);
                 }
                 Err(e) => tracing::error!(problem = %e, "reading the warehouse for the live view failed"),
             }
         }
-        if reading.is_none() && is_stale(&api, base.as_deref()) {
-            let api = api.clone();
-            let old = base.clone();
-            reading = Some(tokio::task::spawn_blocking(move || read(&api, old.as_deref())));
-            if base.is_none() {
-                // The first picture does not wait for a tick.
-                tokio::time::sleep(Duration::from_millis(5)).await;
-                continue;
-            }
+        let may = self.reading.is_none() && self.away.is_none_or(|at| at <= Instant::now());
+        if may && is_stale(&self.api, self.base.as_deref()) {
+            let (api, old) = (self.api.clone(), self.base.clone());
+            self.reading = Some(tokio::task::spawn_blocking(move || read(&api, old.as_deref())));
         }
-        if let Some(base) = &base {
-            seq += 1;
-            let (api2, base, before) = (api.clone(), base.clone(), std::mem::take(&mut tables));
-            let ticked = tokio::task::spawn_blocking(move || {
-                let mut tables = before;
-                let moment = tick(&api2, &base, &mut tables, seq);
-                (tables, moment)
-            });
-            match ticked.await {
-                Ok((kept, Ok(moment))) => {
-                    tables = kept;
-                    api.hub.moment.send_replace(Some(Arc::new(moment)));
-                }
-                Ok((_, Err(e))) => tracing::warn!(problem = %e.body(), "no live frame"),
-                Err(e) => tracing::error!(problem = %e, "a live tick failed"),
+    }
+
+    /// Publishes a moment; false when there is no committed half yet.
+    async fn tick(&mut self) -> bool {
+        let Some(base) = self.base.clone() else { return false };
+        self.seq += 1;
+        let (api, seq, mut tables) = (self.api.clone(), self.seq, std::mem::take(&mut self.tables));
+        let ticked = tokio::task::spawn_blocking(move || {
+            let moment = tick(&api, &base, &mut tables, seq);
+            (tables, moment)
+        });
+        match ticked.await {
+            Ok((tables, Ok(moment))) => {
+                self.tables = tables;
+                self.api.hub.moment.send_replace(Some(Arc::new(moment)));
             }
-            // A little early, so that a busy machine still gives as many frames as were asked for; and a stream that comes
-            // does not wait for the tick of the others.
-            let _ = tokio::time::timeout_at(started + period.mul_f64(0.9), api.hub.wake.notified()).await;
-        } else {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            Ok((_, Err(e))) => {
+                tracing::debug!(problem = %e.body(), "no live frame");
+                // What it stands on no longer holds, most likely its lease: begin anew.
+                self.base = None;
+            }
+            Err(e) => tracing::error!(problem = %e, "a live tick failed"),
         }
+        true
     }
 }
 
@@ -235,7 +282,7 @@ fn read(api: &Api, old: Option<&Base>) -> ApiResult<Base> {
     }
     let committed = seam.committed()?;
     let boundary = seam.boundary;
-    Ok(Base { read, lease: seam.into_lease(), boundary, committed, halves })
+    Ok(Base { read, lease: seam.into_lease(), boundary, committed, halves: Arc::new(halves) })
 }
 
 fn tick(api: &Api, base: &Base, tables: &mut BTreeMap<Arc<Question>, Arc<SplitTable>>, seq: u64) -> ApiResult<Moment> {

@@ -81,35 +81,41 @@ async fn frames_add_up_across_commits_and_totals_never_dip() {
     let mut client = Client::default();
     let (mut last, mut boundaries) = (0, std::collections::BTreeSet::new());
     let mut seq = 0;
-    for round in 0..40u64 {
+    for round in 0..24u64 {
         bench.grow(100);
         match round % 4 {
             1 => bench.seal(),
-            2 => {
-                bench.commit();
-            }
+            2 => assert!(bench.commit()),
             _ => {}
         }
-        let frame = stream.frame().await;
-        conforms("Frame", &frame);
-        assert!(frame["seq"].as_u64().unwrap() > seq);
-        seq = frame["seq"].as_u64().unwrap();
-        client.apply(&frame);
-        let enriched = frame["enriched"].as_u64().unwrap();
-        let (good, failed) = expected(enriched);
-        for q in 0..2 {
-            assert_eq!(client.total(q, "merged"), good, "question {q} in frame {seq}");
+        let committed = bench.speed.boundary().offset.0;
+        // However long a machine takes, every frame on the way must add up.
+        for frames in 0.. {
+            assert!(frames < 200, "no frame shows the commit up to {committed}");
+            let frame = stream.frame().await;
+            conforms("Frame", &frame);
+            assert!(frame["seq"].as_u64().unwrap() > seq);
+            assert_eq!(frame["wall"].get("keys").is_some(), seq == 0);
+            seq = frame["seq"].as_u64().unwrap();
+            client.apply(&frame);
+            let enriched = frame["enriched"].as_u64().unwrap();
+            let (good, failed) = expected(enriched);
+            for q in 0..2 {
+                assert_eq!(client.total(q, "merged"), good, "question {q} in frame {seq}");
+            }
+            assert_eq!((&frame["equation"]["enriched"], &frame["equation"]["failed"]), (&json!(good), &json!(failed)));
+            let boundary = frame["boundary"]["offset"].as_u64().unwrap();
+            assert_eq!(client.total(0, "batch"), expected(boundary).0, "the committed tone ends at the boundary");
+            assert!(good >= last);
+            last = good;
+            boundaries.insert(boundary);
+            assert!(frame["journal_end"].as_u64().unwrap() >= enriched);
+            assert_eq!(frame["wall"]["v"].as_array().unwrap().len(), 5);
+            assert!(frame["batches"].as_array().unwrap().iter().all(|b| b["from"].as_u64().unwrap() >= boundary));
+            if boundary == committed {
+                break;
+            }
         }
-        assert_eq!((&frame["equation"]["enriched"], &frame["equation"]["failed"]), (&json!(good), &json!(failed)));
-        let boundary = frame["boundary"]["offset"].as_u64().unwrap();
-        assert_eq!(client.total(0, "batch"), expected(boundary).0, "the committed tone ends at the boundary");
-        assert!(good >= last);
-        last = good;
-        boundaries.insert(boundary);
-        assert!(frame["journal_end"].as_u64().unwrap() >= enriched);
-        assert_eq!(frame["wall"].get("keys").is_some(), round == 0);
-        assert_eq!(frame["wall"]["v"].as_array().unwrap().len(), 5);
-        assert!(frame["batches"].as_array().unwrap().iter().all(|b| b["from"].as_u64().unwrap() >= boundary));
     }
     assert!(boundaries.len() >= 5, "{boundaries:?}");
 }
@@ -122,14 +128,21 @@ async fn four_frames_a_second_and_only_what_changed() {
     stream.next().await.unwrap();
     let first = stream.frame().await;
     assert!(!first["split"].as_array().unwrap().is_empty());
-    let began = Instant::now();
-    for _ in 0..8 {
-        let frame = stream.frame().await;
-        assert_eq!(frame["split"], json!([]), "nothing changed");
-        assert!(frame.get("wall").is_none() && frame.get("tail").is_none());
+    let mut best = Duration::MAX;
+    for _ in 0..5 {
+        let began = Instant::now();
+        for _ in 0..8 {
+            let frame = stream.frame().await;
+            assert_eq!(frame["split"], json!([]), "nothing changed");
+            assert!(frame.get("wall").is_none() && frame.get("tail").is_none());
+        }
+        best = best.min(began.elapsed());
+        if best < Duration::from_millis(2000) {
+            break;
+        }
     }
-    let took = began.elapsed();
-    assert!((Duration::from_millis(1500)..Duration::from_millis(2600)).contains(&took), "8 frames took {took:?}");
+    // A busy machine may be slow now and then; the rate must be there at least once.
+    assert!((Duration::from_millis(1400)..Duration::from_millis(2050)).contains(&best), "8 frames took {best:?}");
     bench.grow(1);
     let mut changed = 0;
     for _ in 0..3 {
@@ -169,6 +182,37 @@ async fn streams_share_one_computation_and_are_bounded() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(again.is_some(), "a closed stream gives its place back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_go_on_and_add_up_while_the_warehouse_is_away() {
+    let bench = Bench::start(&config());
+    bench.grow(200);
+    bench.seal();
+    bench.commit();
+    let mut stream = Events::open(&bench, "/v1/live?hz=10&q=pulse").await;
+    stream.next().await.unwrap();
+    let mut client = Client::default();
+    client.apply(&stream.frame().await);
+    bench.away.store(true, Ordering::SeqCst);
+    // A new question makes the warehouse be asked, in vain; leases live for two seconds.
+    let mut other = Events::open(&bench, "/v1/live?q=traffic").await;
+    assert_eq!(other.next().await.unwrap().0, "hello");
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(4500) {
+        bench.grow(10);
+        bench.speed.tidy();
+        let frame = stream.frame().await;
+        client.apply(&frame);
+        assert_eq!(client.total(0, "merged"), expected(frame["enriched"].as_u64().unwrap()).0);
+        assert_eq!(frame["boundary"]["offset"], 200);
+    }
+    let (status, body) = bench.get("/v1/status").await;
+    assert_eq!((status, body["error"]["code"].as_str()), (503, Some("unavailable")), "{body}");
+    assert_eq!(bench.get("/metrics").await.0, 200, "the other metrics do not go with it");
+    bench.away.store(false, Ordering::SeqCst);
+    let frame = other.frame().await;
+    assert!(!frame["split"].as_array().unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

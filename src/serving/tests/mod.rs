@@ -7,8 +7,9 @@ mod sql;
 
 use super::deps::{Demo, Deps, JournalDoor, RawKind, RawRecord, Ui};
 use super::{Config, Serving, build};
+use crate::batch::ReadError;
 use crate::batch::testing::{self, Rig};
-use crate::batch::warehouse::{Reader, Warehouse};
+use crate::batch::warehouse::{Reader, Snapshot, Warehouse};
 use crate::event::{BatchId, Boundary, Chunk, EventAddr, Flow, Offset, Payload, Processed, thrift};
 use crate::pipeline::drain::Drain;
 use crate::platform::clock::Clock;
@@ -21,14 +22,14 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// All views of the tests: the built-in one and the defaults.
 pub fn views() -> Vec<Arc<View>> {
     crate::view::builtin().iter().chain(&crate::view::defaults()).map(|d| d.compile().unwrap()).collect()
 }
 
-/// A speed layer that begins at offset 0.
+/// A speed layer that begins at offset 0, with leases that live for two seconds.
 pub fn speed_of(dir: &std::path::Path, clock: &Clock) -> Speed {
     let deps = speed::Deps {
         views: views(),
@@ -37,7 +38,8 @@ pub fn speed_of(dir: &std::path::Path, clock: &Clock) -> Speed {
         clock: clock.clone(),
         metrics: Metrics::new(),
     };
-    Speed::new(speed::Config::default(), deps).unwrap()
+    let max_lease = crate::platform::units::Span::from_secs(2);
+    Speed::new(speed::Config { max_lease, ..speed::Config::default() }, deps).unwrap()
 }
 
 /// What the port is given; the journal holds `end` records, each a plausible request.
@@ -105,12 +107,28 @@ pub fn config() -> Config {
     Config { listen: "127.0.0.1:0".into(), ..Config::default() }
 }
 
+/// A warehouse that can be taken away.
+struct Away {
+    real: Arc<dyn Reader>,
+    away: Arc<AtomicBool>,
+}
+
+impl Reader for Away {
+    fn snapshot(&self, wait: std::time::Duration) -> Result<Box<dyn Snapshot>, ReadError> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(ReadError::Failed("the disk is gone".into()));
+        }
+        self.real.snapshot(wait)
+    }
+}
+
 /// A running port over a real warehouse.
 pub struct Bench {
     pub rig: Rig,
     pub clock: Clock,
     pub speed: Speed,
     pub reader: Arc<dyn Reader>,
+    pub away: Arc<AtomicBool>,
     writer: Mutex<Box<dyn Warehouse>>,
     open: Mutex<Vec<Arc<Chunk>>>,
     sealed: Mutex<Vec<Vec<Arc<Chunk>>>>,
@@ -130,7 +148,9 @@ impl Bench {
         let speed = speed_of(rig.dir.path(), &clock);
         let opened = rig.open();
         let end = Arc::new(AtomicU64::new(0));
-        let deps = deps_of(rig.dir.path(), &clock, &speed, opened.reader.clone(), &end);
+        let away: Arc<AtomicBool> = Arc::default();
+        let reader: Arc<dyn Reader> = Arc::new(Away { real: opened.reader, away: away.clone() });
+        let deps = deps_of(rig.dir.path(), &clock, &speed, reader.clone(), &end);
         let drain = deps.drain.clone();
         let serving: Serving = build(config, deps).unwrap();
         let address = serving.local_addr();
@@ -140,7 +160,8 @@ impl Bench {
             rig,
             clock,
             speed,
-            reader: opened.reader,
+            reader,
+            away,
             writer: Mutex::new(opened.writer),
             open: Mutex::default(),
             sealed: Mutex::default(),
