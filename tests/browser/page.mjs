@@ -77,12 +77,20 @@ export class Watched {
         if (merged !== (batch ?? 0) + (speed ?? 0)) seen.problems.push(`sum: ${merged} is not ${batch} + ${speed}`);
         if ((merged ?? 0) < seen.highest) seen.problems.push(`dip: ${merged} after ${seen.highest}, boundary ${boundary}`);
         seen.highest = Math.max(seen.highest, merged ?? 0);
-        for (const row of document.querySelectorAll(".twin tbody tr:not([hidden])")) {
+        let passed = 0;
+        const rows = document.querySelectorAll(".twin tbody tr:not([hidden])");
+        for (const row of rows) {
           const [m, b, s] = [1, 2, 3].map((i) => number(row.children[i]));
           seen.bars += 1;
           if (b && s) seen.mixed += 1;
+          // One second of play on either side: requests that arrive together are not journalled in the order of their clocks.
+          if (row.classList.contains("boundary")) passed = 1;
+          else if (passed) passed += 1;
+          if (passed > 2 && s) seen.problems.push(`${s} in memory, ${passed - 1} bars before the boundary`);
           if (m !== (b ?? 0) + (s ?? 0)) seen.problems.push(`bar ${row.children[0]?.textContent}: ${m} is not ${b} + ${s}`);
         }
+        // A line that stands in the future would be on no bar at all.
+        if (rows.length > 0 && boundary > 0 && batch && !passed) seen.problems.push(`no bar carries the boundary ${boundary}`);
         for (const item of document.querySelectorAll(".tail-list li")) {
           const id = item.getAttribute("data-event") ?? "";
           const committed = item.classList.contains("committed");

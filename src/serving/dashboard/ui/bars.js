@@ -305,10 +305,11 @@ export class Bars {
   }
 
   /**
-   * @param {number} x px in the canvas
+   * @param {number} cssX CSS px in the canvas
    * @returns {number | null} start of the bar there, s
    */
-  barAt(x) {
+  barAt(cssX) {
+    const x = cssX / this.surface.zoom;
     const scale = this.scale();
     const grain = this.model?.grain ?? 1;
     if (!scale || x < scale.left || x > scale.right) return null;

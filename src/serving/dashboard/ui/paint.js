@@ -58,24 +58,27 @@ export class Surface {
     const context = canvas.getContext("2d");
     if (!context) throw new Error("this browser has no canvas");
     this.context = context;
+    /** Size in the units of the drawing: CSS px, divided by how much the page's type is enlarged. */
     this.width = 0;
     this.height = 0;
+    this.zoom = 1;
     this.density = 1;
     new ResizeObserver(resized).observe(canvas);
   }
 
   fit() {
-    const density = Math.min(3, window.devicePixelRatio || 1);
-    const width = this.canvas.clientWidth;
-    const height = this.canvas.clientHeight;
+    const zoom = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16 || 1;
+    const density = Math.min(3, window.devicePixelRatio || 1) * zoom;
+    const width = this.canvas.clientWidth / zoom;
+    const height = this.canvas.clientHeight / zoom;
     if (width === this.width && height === this.height && density === this.density) return;
-    Object.assign(this, { width, height, density });
+    Object.assign(this, { width, height, zoom, density });
     this.canvas.width = Math.round(width * density);
     this.canvas.height = Math.round(height * density);
   }
 
   /**
-   * Clears and returns the context, in CSS pixels.
+   * Clears and returns the context, in the units of `width` and `height`.
    * @returns {CanvasRenderingContext2D}
    */
   begin() {

@@ -156,7 +156,7 @@ export class Picture {
       ...(utc === here ? [] : [el("span", { class: "muted" }, utc)]),
       ...tipLines(model, start),
     );
-    const x = scale.x(ms + model.grain * 500);
+    const x = scale.x(ms + model.grain * 500) * this.bars.surface.zoom;
     const width = this.tip.offsetWidth;
     const left = x + 12 + width > this.frame.clientWidth ? x - 12 - width : x + 12;
     this.tip.style.transform = `translate(${Math.max(0, Math.round(left))}px, 34px)`;
@@ -233,6 +233,8 @@ class Twin {
     this.rows.forEach((row, i) => {
       const start = newest - i * model.grain;
       show(row, i < model.slots);
+      const boundary = model.arrival && start * 1000 <= model.boundary && model.boundary < (start + model.grain) * 1000;
+      row.classList.toggle("boundary", boundary);
       const bar = model.bars.get(start);
       const lost = model.lostSince > 0 && start * 1000 >= model.lostSince;
       const cells = lost

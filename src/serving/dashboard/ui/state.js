@@ -21,6 +21,8 @@ export class LiveState {
     this.rows = [];
     /** @type {Map<number, Batch>} micro-batches by their first offset, committed ones too */
     this.batches = new Map();
+    /** @type {Batch[]} committed micro-batches of the last status */
+    this.told = [];
     /** Server time of the last frame, and when it came. */
     this.at = 0;
     this.received = 0;
@@ -35,7 +37,10 @@ export class LiveState {
    * @param {Hello} hello
    */
   begin(hello) {
-    if (this.hello && this.hello.boot !== hello.boot) this.batches.clear();
+    if (this.hello && this.hello.boot !== hello.boot) {
+      this.batches.clear();
+      this.told = [];
+    }
     this.hello = hello;
     this.rows = (hello.queries ?? []).map(() => new Map());
   }
@@ -48,7 +53,7 @@ export class LiveState {
     this.received = performance.now();
     for (const row of frame.split ?? []) this.upsert(row);
     this.keepBatches(frame);
-    this.placeBoundary();
+    this.takeTold();
   }
 
   /** @param {SplitRow} row */
@@ -93,7 +98,16 @@ export class LiveState {
 
   /** @param {Batch[]} batches committed ones, from the status: they have their last numbers */
   addCommitted(batches) {
-    for (const batch of batches) this.batches.set(batch.from, batch);
+    this.told = batches;
+    this.takeTold();
+  }
+
+  /** The status may be ahead of the frames; on the screen a micro-batch is committed when a frame's boundary says so. */
+  takeTold() {
+    const boundary = this.frame?.boundary.offset ?? 0;
+    for (const batch of this.told) {
+      if (batch.to !== null && batch.to <= boundary) this.batches.set(batch.from, batch);
+    }
     this.trimBatches();
     this.placeBoundary();
   }

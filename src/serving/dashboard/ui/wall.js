@@ -233,10 +233,13 @@ export class Wall {
     this.more.textContent = this.open ? "Show fewer" : `Show all ${text.count(items.length)} sites`;
     if (folded && !this.open) for (const item of items.slice(room)) item.hidden = true;
     this.places = [];
+    this.surface.fit();
+    const { zoom } = this.surface;
     items.forEach((item, i) => {
       const site = this.order[i];
       if (!site || item.hidden) return;
-      this.places.push({ site, x: item.offsetLeft, y: item.offsetTop, width: item.offsetWidth, height: item.offsetHeight });
+      const [x, y, width, height] = [item.offsetLeft, item.offsetTop, item.offsetWidth, item.offsetHeight].map((n) => n / zoom);
+      this.places.push({ site, x: x ?? 0, y: y ?? 0, width: width ?? 0, height: height ?? 0 });
     });
     this.paint();
   }
@@ -259,7 +262,7 @@ export class Wall {
     const pen = this.surface.begin();
     const top = this.canvas.getBoundingClientRect().top;
     for (const place of this.places) {
-      if (top + place.y + place.height < 0 || top + place.y > innerHeight) continue;
+      if (top + (place.y + place.height) * this.surface.zoom < 0 || top + place.y * this.surface.zoom > innerHeight) continue;
       this.one(pen, place);
     }
   }
