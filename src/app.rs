@@ -177,8 +177,11 @@ fn start_stages(on: &Ground<'_>, stores: Stores) -> Result<Stages, StartError> {
     let links = doors::gauges(&enriched, &outputs);
     let sinks = doors::sinks(on.config, batch.status, streams.as_ref());
     doors::release(&journal, "warehouse")(boundary.offset);
-    let running = batch.stage.start(to_batch, doors::batch_events(&speed, &journal)).map_err(say)?;
+    let running = batch.stage.start(to_batch, doors::batch_events(&speed, &journal, &index)).map_err(say)?;
     let speed_thread = speed::spawn(speed.clone(), to_speed, on.back.clone()).map_err(say)?;
+    let again = doors::read_again(journal.clone(), enricher.clone(), on.clock.clone());
+    let refeed = doors::refeed(again, index.clone(), journal.id());
+    speed::spawn_refill(speed.clone(), refeed, journal.first(), on.back.clone()).map_err(say)?;
     let dedupe = dedupe::build(dedupe::Deps {
         index,
         planner: batch.planner,
@@ -255,8 +258,8 @@ fn open_ports(
         warehouse: stages.warehouse,
         views: on.views,
         journal: doors::journal_door(&journal),
+        enrich: doors::enrich_door(enricher, index.clone(), journal.id(), on.clock.clone()),
         find: Box::new(move |id| index.find(id)),
-        enrich: doors::enrich_door(enricher, on.clock.clone()),
         registry,
         links: stages.links,
         sinks: stages.sinks,

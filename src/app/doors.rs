@@ -101,16 +101,20 @@ pub(super) fn refeed(
 
 type EnrichDoor = Box<dyn Fn(Offset, &RawRecord) -> Result<Vec<Processed>, String> + Send + Sync>;
 
-/// Today's enrichment of one journal record, for audits.
-pub(super) fn enrich_door(enricher: Arc<Enricher>, clock: Clock) -> EnrichDoor {
+/// Today's enrichment of one journal record, for audits, with the verdicts on duplicates that were given before.
+pub(super) fn enrich_door(enricher: Arc<Enricher>, index: Index, journal_id: Uuid, clock: Clock) -> EnrichDoor {
     Box::new(move |offset, record| {
         let kind = match record.kind {
             RawKind::Payload => RecordKind::Payload,
             RawKind::BadRow => RecordKind::BadRow,
             RawKind::Replay => RecordKind::Replay,
         };
-        let done = enricher.process(offset, kind, &record.body, clock.now_ms());
-        done.map(|d| d.items).map_err(|e| e.to_string())
+        let done = enricher.process(offset, kind, &record.body, clock.now_ms()).map_err(|e| e.to_string())?;
+        let mut items = done.items;
+        for item in &mut items {
+            index.decide_again(item, &journal_id).map_err(|e| e.to_string())?;
+        }
+        Ok(items)
     })
 }
 
@@ -160,13 +164,14 @@ pub(super) fn gauges(enriched: &LinkSender<EnrichedBatch>, outputs: &[LinkSender
 }
 
 /// What the batch layer tells the others: how far each micro-batch is, and that the boundary moved.
-pub(super) fn batch_events(speed: &Speed, journal: &Journal) -> batch::Callbacks {
-    let (states, moved) = (speed.clone(), speed.clone());
+pub(super) fn batch_events(speed: &Speed, journal: &Journal, index: &Index) -> batch::Callbacks {
+    let (states, moved, index) = (speed.clone(), speed.clone(), index.clone());
     let release = release(journal, "warehouse");
     batch::Callbacks {
         on_commit: vec![
             Box::new(move |boundary| moved.boundary_moved(boundary)),
             Box::new(move |boundary| release(boundary.offset)),
+            Box::new(move |boundary| index.committed(boundary.offset)),
         ],
         on_state: Some(Arc::new(move |batch| {
             let state = match batch.phase {

@@ -165,10 +165,14 @@ impl Group {
         let text = &failure.bad_row;
         let cut = text.len() > MAX_EXAMPLE_BYTES;
         let end = if cut { text.floor_char_boundary(MAX_EXAMPLE_BYTES) } else { text.len() };
-        if self.examples.len() == EXAMPLES {
-            self.examples.remove(0);
+        // The newest are kept; after a restart older ones come later.
+        let place = self.examples.partition_point(|e| e.addr < addr);
+        if self.examples.len() < EXAMPLES || place > 0 {
+            self.examples.insert(place, Example { addr, bad_row: Arc::from(&text[..end]), cut });
+            if self.examples.len() > EXAMPLES {
+                self.examples.remove(0);
+            }
         }
-        self.examples.push(Example { addr, bad_row: Arc::from(&text[..end]), cut });
     }
 
     fn list(&self, now: Millis, window: i64) -> Option<CauseGroup> {

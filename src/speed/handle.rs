@@ -12,7 +12,7 @@ use super::windows::Windows;
 use crate::event::{BatchId, Boundary, Chunk, Flow, Offset};
 use crate::platform::clock::{Clock, Millis};
 use crate::telemetry::Metrics as Registry;
-use crate::view::{Fold, View};
+use crate::view::{Fold, Reading, View, ViewError};
 use parking_lot::{Mutex, RwLock};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ pub(super) struct Shared {
     pub(super) metrics: Metrics,
     pub(super) views: Vec<Arc<View>>,
     /// Chunks below this are history.
-    start: Offset,
+    pub(super) start: Offset,
     pub(super) inner: RwLock<Inner>,
     /// One per view; `None` for a view without windows.
     pub(super) windows: Vec<Option<Mutex<Windows>>>,
@@ -126,7 +126,7 @@ impl Speed {
         let now = shared.clock.now_ms();
         shared.inner.write().apply(chunk, &mut prepared, now, &shared.config)?;
         let now = shared.clock.now_ms();
-        self.add_to_windows(&prepared, now);
+        self.add_to_windows(&prepared.readings, now);
         let history = chunk.batch_from < shared.start;
         let gone = shared.live.lock().apply(chunk, now, history);
         drop(gone);
@@ -137,8 +137,8 @@ impl Speed {
         Ok(())
     }
 
-    fn add_to_windows(&self, prepared: &Prepared<'_>, now: Millis) {
-        for (windows, reading) in self.0.windows.iter().zip(&prepared.readings) {
+    pub(super) fn add_to_windows(&self, readings: &[Result<Reading<'_>, ViewError>], now: Millis) {
+        for (windows, reading) in self.0.windows.iter().zip(readings) {
             if let (Some(windows), Ok(reading)) = (windows, reading) {
                 let mut windows = windows.lock();
                 let gone = windows.advance(now);

@@ -6,7 +6,8 @@ use super::config::Config;
 use super::latency::Latency;
 use super::recent::Recent;
 use super::wall::Wall;
-use crate::event::{Chunk, Outcome, columns};
+use crate::event::rows::Rows;
+use crate::event::{Chunk, Outcome, Processed, columns};
 use crate::platform::clock::Millis;
 use arrow::array::{Array, StringArray, TimestampMicrosecondArray};
 use std::sync::Arc;
@@ -33,24 +34,31 @@ impl Live {
     /// Takes a chunk in that became visible at `now`; gives back what may be dropped, outside the lock. History became
     /// visible long ago, so its delay is not measured.
     pub(super) fn apply(&mut self, chunk: &Arc<Chunk>, now: Millis, history: bool) -> Vec<Arc<Chunk>> {
-        let apps = chunk.rows.atomic(columns::APP_ID).and_then(|a| a.as_any().downcast_ref::<StringArray>());
-        let times = chunk.rows.atomic(columns::COLLECTOR_TSTAMP);
+        self.pass(&chunk.items, &chunk.rows, now, history);
+        self.recent.push(chunk)
+    }
+
+    /// Takes events in that arrived before this start; they do not pass by again.
+    pub(super) fn history(&mut self, items: &[Processed], rows: &Rows, now: Millis) {
+        self.pass(items, rows, now, true);
+    }
+
+    fn pass(&mut self, items: &[Processed], rows: &Rows, now: Millis, history: bool) {
+        let apps = rows.atomic(columns::APP_ID).and_then(|a| a.as_any().downcast_ref::<StringArray>());
+        let times = rows.atomic(columns::COLLECTOR_TSTAMP);
         let times = times.and_then(|a| a.as_any().downcast_ref::<TimestampMicrosecondArray>());
         if let (Some(apps), Some(times)) = (apps, times) {
             self.count(apps, times, now, history);
         }
-        if chunk.tally.failed > 0 {
-            for item in &chunk.items {
-                if let Outcome::Failed(failure) = &item.outcome {
-                    self.wall.add(failure.app_id.as_deref(), failure.collector_ms, 0, 1);
-                    if !history {
-                        self.latency.add(now, now - failure.collector_ms, 1);
-                    }
-                    self.causes.add(item.addr, failure);
+        for item in items {
+            if let Outcome::Failed(failure) = &item.outcome {
+                self.wall.add(failure.app_id.as_deref(), failure.collector_ms, 0, 1);
+                if !history {
+                    self.latency.add(now, now - failure.collector_ms, 1);
                 }
+                self.causes.add(item.addr, failure);
             }
         }
-        self.recent.push(chunk)
     }
 
     /// Counts runs of rows with one site and one time together.

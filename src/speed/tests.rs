@@ -455,6 +455,43 @@ fn history_fills_windows_and_not_answers() {
 }
 
 #[test]
+fn a_restart_refills_the_windows_from_the_journal() {
+    use crate::event::{Cell, Event as Enriched, columns};
+    let rig = rig(Config::default(), 40_000);
+    // One event a second, the last one now; the journal still has the records from 20 000 on.
+    let arrival = |offset: u64| 50_000_000 - (40_000 - offset as i64) * 1000;
+    rig.clock.set(50_000_000);
+    rig.speed.tidy();
+    let asked = Arc::new(AtomicU64::new(u64::MAX));
+    let lowest = asked.clone();
+    let refeed = move |from: Offset, to: Offset| -> std::io::Result<Option<(OffsetRange, Vec<Processed>)>> {
+        lowest.fetch_min(from.0, Ordering::Relaxed);
+        let upto = (from.0 + 700).min(to.0);
+        let event = |offset: u64| {
+            let mut event = Enriched::new();
+            event.set_text(columns::APP_ID, "shop");
+            event.set(columns::COLLECTOR_TSTAMP, Cell::Time(arrival(offset)));
+            Processed {
+                addr: EventAddr { offset: Offset(offset), index: 0 },
+                outcome: Outcome::Enriched(Box::new(event)),
+            }
+        };
+        Ok(Some((OffsetRange::new(from, Offset(upto)), (from.0..upto).map(event).collect())))
+    };
+    let drain = crate::pipeline::drain::Drain::new();
+    spawn_refill(rig.speed.clone(), Box::new(refeed), Offset(20_000), drain).unwrap().join().unwrap();
+    let totals: Vec<u64> = rig.speed.windows("traffic").unwrap().iter().map(|w| w.groups.total_rows()).collect();
+    assert_eq!(totals[..3], [1, 10, 60]);
+    assert!((295..=305).contains(&totals[3]) && (3_540..=3_660).contains(&totals[4]), "{totals:?}");
+    assert_eq!(asked.load(Ordering::Relaxed), 35_000, "no further back than the longest window");
+    assert_eq!(
+        rig.speed.lease().view("plain", Offset(40_000), &ViewQuery::range(0, i64::MAX / 2)).unwrap().half.read,
+        0
+    );
+    assert_eq!((rig.speed.sites()[0].rate, rig.speed.visible().events), (1.0, 0));
+}
+
+#[test]
 fn a_batch_layer_that_is_faster_does_no_harm() {
     let rig = rig(Config::default(), 0);
     rig.speed.apply(&chunk(0, 0, 5)).unwrap();
