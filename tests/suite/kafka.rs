@@ -56,15 +56,20 @@ fn read(
         .set("enable.auto.commit", "false")
         .create()
         .unwrap();
-    // Every partition from its beginning, without a group: the broker was killed a moment ago.
-    let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(10)).unwrap();
+    // Every partition from its beginning, without a group: the broker was killed a moment ago. Its topics may not even be
+    // there yet: the producer makes them when it has found the broker again.
+    let end = Instant::now() + Duration::from_secs(60);
     let mut partitions = TopicPartitionList::new();
-    for partition in metadata.topics()[0].partitions() {
-        partitions.add_partition_offset(topic, partition.id(), Offset::Beginning).unwrap();
+    while partitions.count() == 0 {
+        assert!(Instant::now() < end, "topic {topic} does not come");
+        let Ok(metadata) = consumer.fetch_metadata(Some(topic), Duration::from_secs(10)) else { continue };
+        for partition in metadata.topics()[0].partitions() {
+            partitions.add_partition_offset(topic, partition.id(), Offset::Beginning).unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(100));
     }
     consumer.assign(&partitions).unwrap();
     let mut out = Vec::new();
-    let end = Instant::now() + Duration::from_secs(60);
     while Instant::now() < end && !enough(&out) {
         // Some more before the whole is looked at again.
         for _ in 0..200 {
