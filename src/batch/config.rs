@@ -27,7 +27,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             max_age: Span::from_secs(10),
-            max_rows: 400_000,
+            max_rows: 90_000,
             max_bytes: ByteSize::mib(256),
             max_waiting: 360,
             max_columns: 500,

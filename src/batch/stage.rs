@@ -20,7 +20,9 @@ use crate::pipeline::drain::Drain;
 use crate::pipeline::link::{LinkReceiver, LinkSender, Received, link};
 use crate::platform::clock::Clock;
 use crate::platform::failpoint::fail_point;
+use crate::platform::priority::give_way;
 use crate::view::View;
+use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -100,9 +102,15 @@ impl BatchStage {
             drain: self.drain,
             on_state: callbacks.on_state,
         };
-        let intake = Intake { plan: self.plan.clone(), open: Batch::new(self.boundary.offset), shared: shared.clone() };
+        let fields = Arc::new(Mutex::new(self.fields));
+        let intake = Intake {
+            plan: self.plan.clone(),
+            open: Batch::new(self.boundary.offset),
+            fields: fields.clone(),
+            shared: shared.clone(),
+        };
         let stager = Stager {
-            fields: self.fields,
+            fields,
             views: self.views,
             folder: self.staging,
             zstd_level: self.lake_config.zstd_level,
@@ -118,8 +126,14 @@ impl BatchStage {
         };
         let threads = vec![
             spawn("batch-intake", move || intake.run(&flow, &sealed_tx))?,
-            spawn("batch-stage", move || stager.run(&sealed_rx, &staged_tx))?,
-            spawn("batch-commit", move || committer.run(&staged_rx))?,
+            spawn("batch-stage", move || {
+                give_way();
+                stager.run(&sealed_rx, &staged_tx);
+            })?,
+            spawn("batch-commit", move || {
+                give_way();
+                committer.run(&staged_rx);
+            })?,
         ];
         Ok(Running { threads })
     }
@@ -172,6 +186,7 @@ impl Shared {
 struct Intake {
     plan: Plan,
     open: Batch<Open>,
+    fields: Arc<Mutex<Fields>>,
     shared: Shared,
 }
 
@@ -179,7 +194,7 @@ impl Intake {
     fn run(mut self, flow: &LinkReceiver<Flow>, sealed: &LinkSender<Batch<Sealed>>) {
         while let Some(message) = flow.recv() {
             let done = match message {
-                Flow::Chunk(chunk) => self.open.add(chunk),
+                Flow::Chunk(chunk) => self.open.add(chunk, &mut self.fields.lock()),
                 Flow::Seal(id) => match self.seal(id) {
                     Ok(batch) => match sealed.send(batch) {
                         Ok(()) => Ok(()),
@@ -216,7 +231,7 @@ impl Intake {
 }
 
 struct Stager {
-    fields: Fields,
+    fields: Arc<Mutex<Fields>>,
     views: Vec<Arc<View>>,
     folder: PathBuf,
     zstd_level: i32,
@@ -241,7 +256,7 @@ impl Stager {
             let start = Instant::now();
             let mut tools = StageTools {
                 folder: &self.folder,
-                fields: &mut self.fields,
+                fields: &self.fields,
                 views: &self.views,
                 zstd_level: self.zstd_level,
                 clock: &self.shared.clock,

@@ -7,7 +7,7 @@ use super::error::StageError;
 use super::parquet::{FileWriter, Written, json_field, numbered};
 use crate::event::columns;
 use crate::event::rows::{ATOMIC, ATOMIC_SCHEMA, Rows};
-use crate::event::{Chunk, Outcome};
+use crate::event::{Outcome, Processed};
 use crate::platform::clock::Millis;
 use arrow::array::{
     Array, ArrayRef, AsArray, RecordBatch, StringBuilder, TimestampMicrosecondArray, TimestampMicrosecondBuilder,
@@ -140,18 +140,18 @@ pub static BAD_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     Arc::new(Schema::new((1..).zip(fields).map(|(id, f)| numbered(f, id)).collect::<Vec<_>>()))
 });
 
-/// Writes the bad rows of `chunks` in arrival order.
+/// Writes the bad rows of these failed events, given chunk by chunk, in arrival order.
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write_bad_rows(
+pub fn write_bad_rows<'p>(
     path: &Path,
-    chunks: &[Arc<Chunk>],
+    failures: impl Iterator<Item = &'p [Processed]>,
     load_ms: Millis,
     zstd_level: i32,
 ) -> Result<Written, StageError> {
     let mut out = FileWriter::create(path, &BAD_SCHEMA, zstd_level)?;
-    for chunk in chunks {
+    for chunk in failures {
         let batch = bad_rows(chunk, load_ms)?;
         if batch.num_rows() > 0 {
             out.write(&batch)?;
@@ -160,11 +160,11 @@ pub fn write_bad_rows(
     out.finish()
 }
 
-fn bad_rows(chunk: &Chunk, load_ms: Millis) -> Result<RecordBatch, StageError> {
+fn bad_rows(chunk: &[Processed], load_ms: Millis) -> Result<RecordBatch, StageError> {
     let mut collector = TimestampMicrosecondBuilder::new();
     let mut text: [StringBuilder; 8] = Default::default();
     let (mut offset, mut index) = (UInt64Builder::new(), UInt32Builder::new());
-    for item in &chunk.items {
+    for item in chunk {
         let Outcome::Failed(failure) = &item.outcome else { continue };
         let cause = &failure.cause;
         let values = [
@@ -251,7 +251,7 @@ mod tests {
     fn bad_rows_keep_their_address_and_cause() {
         let dir = tempfile::tempdir().unwrap();
         let chunks = [chunk(0, 0..100, 1)];
-        let written = write_bad_rows(&dir.path().join("bad"), &chunks, 5, 1).unwrap();
+        let written = write_bad_rows(&dir.path().join("bad"), chunks.iter().map(|c| c.items.as_slice()), 5, 1).unwrap();
         assert_eq!(written.rows, chunks[0].tally.failed);
         assert!(written.rows > 0);
         let file = File::open(dir.path().join("bad")).unwrap();

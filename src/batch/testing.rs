@@ -16,6 +16,7 @@ use crate::event::{
 use crate::platform::clock::Clock;
 use crate::view::View;
 use arrow::array::{ArrayRef, RecordBatch};
+use parking_lot::Mutex;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -204,20 +205,15 @@ impl Rig {
 
     /// Writes the files of a micro-batch of these chunks.
     pub fn load(&self, chunks: &[Arc<Chunk>]) -> Load {
-        let mut fields = Fields::open(&self.dir.path().join("fields"), &[], self.max_columns).unwrap();
+        let fields = Mutex::new(Fields::open(&self.dir.path().join("fields"), &[], self.max_columns).unwrap());
         let clock = Clock::fixed(EPOCH);
-        let mut tools = StageTools {
-            folder: &self.staging(),
-            fields: &mut fields,
-            views: &self.views,
-            zstd_level: 1,
-            clock: &clock,
-        };
         let from = chunks[0].range.from;
         let mut open = Batch::new(from);
-        chunks.iter().for_each(|c| open.add(c.clone()).unwrap());
+        chunks.iter().for_each(|c| open.add(c.clone(), &mut fields.lock()).unwrap());
         let id = OffsetRange::new(from, open.to());
         let sealed = open.seal(Decision { id, load_ms: EPOCH + from.0 as i64 }, EPOCH).unwrap();
+        let mut tools =
+            StageTools { folder: &self.staging(), fields: &fields, views: &self.views, zstd_level: 1, clock: &clock };
         let proof = sealed.write(&mut tools).unwrap();
         sealed.staged(proof).load().clone()
     }

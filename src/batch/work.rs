@@ -11,9 +11,10 @@ use super::planner::Decision;
 use super::tables;
 use super::warehouse::{CommitOutcome, Delta, Load, LocalFile, Steps, Warehouse};
 use crate::event::rows::{self, Rows};
-use crate::event::{BatchId, Chunk, Offset, Tally};
+use crate::event::{BatchId, Chunk, Offset, Outcome, Processed, Tally};
 use crate::platform::clock::{Clock, Millis};
 use crate::view::{Fold, View};
+use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,14 +28,54 @@ pub struct Batch<S>(S);
 pub struct Open {
     from: Offset,
     to: Offset,
-    chunks: Vec<Arc<Chunk>>,
+    parts: Vec<Part>,
+}
+
+/// What is kept of a chunk until its rows are in a file. The events themselves are several times as large as their rows, so
+/// they are let go at once.
+#[derive(Debug)]
+struct Part {
+    rows: Arc<Rows>,
+    failed_rows: Arc<Rows>,
+    failures: Vec<Processed>,
+    tally: Tally,
+    received_ms: (Millis, Millis),
+    bytes: u64,
+    /// The chunk, when it has columns without a number: its rows may have to be built again without them.
+    whole: Option<Arc<Chunk>>,
+}
+
+impl Part {
+    fn of(chunk: Arc<Chunk>, fields: &mut Fields) -> Self {
+        let failed = |item: &&Processed| matches!(item.outcome, Outcome::Failed(_));
+        let failures =
+            if chunk.tally.failed == 0 { Vec::new() } else { chunk.items.iter().filter(failed).cloned().collect() };
+        let mut part = Part {
+            rows: chunk.rows.clone(),
+            failed_rows: chunk.failed_rows.clone(),
+            failures,
+            tally: chunk.tally,
+            received_ms: chunk.received_ms,
+            bytes: chunk.bytes,
+            whole: None,
+        };
+        // A number that cannot be made durable now is asked for again when the file is written.
+        if !part.names().all(|name| matches!(fields.number(name), Ok(Some(_)))) {
+            part.whole = Some(chunk);
+        }
+        part
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        [&self.rows, &self.failed_rows].into_iter().flat_map(|r| r.dynamic().map(|d| d.0))
+    }
 }
 
 /// Its range is decided and its rows are complete, in memory.
 #[derive(Debug)]
 pub struct Sealed {
     decision: Decision,
-    chunks: Vec<Arc<Chunk>>,
+    parts: Vec<Part>,
     sealed_ms: Millis,
 }
 
@@ -58,7 +99,7 @@ pub struct StageTools<'a> {
     /// Folder for the files.
     pub folder: &'a Path,
     /// The numbers of the columns.
-    pub fields: &'a mut Fields,
+    pub fields: &'a Mutex<Fields>,
     /// The views to fold.
     pub views: &'a [Arc<View>],
     /// zstd level.
@@ -78,7 +119,7 @@ pub struct InLake(Millis);
 impl Batch<Open> {
     /// A micro-batch that begins at `from`.
     pub fn new(from: Offset) -> Self {
-        Batch(Open { from, to: from, chunks: Vec::new() })
+        Batch(Open { from, to: from, parts: Vec::new() })
     }
 
     /// Where it stands.
@@ -87,17 +128,17 @@ impl Batch<Open> {
         self.0.to
     }
 
-    /// Takes a chunk in.
+    /// Takes a chunk in; its columns get their numbers.
     ///
     /// # Errors
     /// [`StageError::NotCovered`] when it does not follow the chunk before it.
-    pub fn add(&mut self, chunk: Arc<Chunk>) -> Result<(), StageError> {
+    pub fn add(&mut self, chunk: Arc<Chunk>, fields: &mut Fields) -> Result<(), StageError> {
         if chunk.batch_from != self.0.from || chunk.range.from != self.0.to {
             let id = BatchId::new(chunk.batch_from, chunk.range.to);
             return Err(StageError::NotCovered { id, at: self.0.to });
         }
         self.0.to = chunk.range.to;
-        self.0.chunks.push(chunk);
+        self.0.parts.push(Part::of(chunk, fields));
         Ok(())
     }
 
@@ -109,7 +150,7 @@ impl Batch<Open> {
         if (self.0.from, self.0.to) != (decision.id.from, decision.id.to) {
             return Err(StageError::NotCovered { id: decision.id, at: self.0.to });
         }
-        Ok(Batch(Sealed { decision, chunks: self.0.chunks, sealed_ms: now }))
+        Ok(Batch(Sealed { decision, parts: self.0.parts, sealed_ms: now }))
     }
 }
 
@@ -121,7 +162,7 @@ impl Batch<Sealed> {
 
     /// Rows of enriched events.
     pub fn rows(&self) -> u64 {
-        self.0.chunks.iter().map(|c| c.rows.len() as u64).sum()
+        self.0.parts.iter().map(|p| p.rows.len() as u64).sum()
     }
 
     /// Writes its files and folds its views.
@@ -129,41 +170,42 @@ impl Batch<Sealed> {
     /// # Errors
     /// [`StageError`]; it may be tried again.
     pub fn write(&self, tools: &mut StageTools<'_>) -> Result<OnDisk, StageError> {
-        let Sealed { decision, chunks, sealed_ms } = &self.0;
-        let deltas = fold(chunks, tools.views)?;
-        let (events, failed) = admitted(chunks, tools)?;
+        let Sealed { decision, parts, sealed_ms } = &self.0;
+        let deltas = fold(parts, tools.views)?;
+        let (events, failed) = admitted(parts, tools)?;
         let mut load = Load {
             id: decision.id,
             load_ms: decision.load_ms,
             tally: Tally::default(),
-            journal_bytes: chunks.iter().map(|c| c.bytes).sum(),
-            received_ms: received(chunks),
+            journal_bytes: parts.iter().map(|p| p.bytes).sum(),
+            received_ms: received(parts),
             unfit: events.iter().chain(&failed).map(|r| r.unfit).sum(),
             files: Vec::new(),
             deltas,
             steps: Steps { sealed_ms: *sealed_ms, ..Steps::default() },
         };
-        chunks.iter().for_each(|c| load.tally.add(&c.tally));
-        for (table, parts) in [(Table::Events, &events), (Table::Failed, &failed)] {
-            if parts.iter().all(|p| p.is_empty()) {
+        parts.iter().for_each(|p| load.tally.add(&p.tally));
+        for (table, rows) in [(Table::Events, &events), (Table::Failed, &failed)] {
+            if rows.iter().all(|r| r.is_empty()) {
                 continue;
             }
-            let columns = numbers(parts, tools)?;
+            let columns = numbers(rows, tools)?;
             let ids: Vec<(String, i32)> = columns.iter().map(|c| (c.name.clone(), c.id)).collect();
             let path = local_path(tools.folder, decision.id, table);
-            let written = tables::write_events(&path, parts, decision.load_ms, &ids, tools.zstd_level)?;
+            let written = tables::write_events(&path, rows, decision.load_ms, &ids, tools.zstd_level)?;
             load.files.push(local_file(path, table, decision, &written, columns));
         }
         if load.tally.failed > 0 {
             let path = local_path(tools.folder, decision.id, Table::Bad);
-            let written = tables::write_bad_rows(&path, chunks, decision.load_ms, tools.zstd_level)?;
+            let failures = parts.iter().map(|p| p.failures.as_slice());
+            let written = tables::write_bad_rows(&path, failures, decision.load_ms, tools.zstd_level)?;
             load.files.push(local_file(path, Table::Bad, decision, &written, Vec::new()));
         }
         load.steps.staged_ms = tools.clock.now_ms();
         Ok(OnDisk(load))
     }
 
-    /// The next state; what the chunks hold in memory is given up.
+    /// The next state; what it holds in memory is given up.
     pub fn staged(self, proof: OnDisk) -> Batch<Staged> {
         Batch(Staged(proof.0))
     }
@@ -240,46 +282,45 @@ impl Batch<Committed> {
 
 /// What every view gains. The chunks are taken in the order in which the speed layer takes them, so that both cut groups
 /// beyond the view's bound at the same place.
-fn fold(chunks: &[Arc<Chunk>], views: &[Arc<View>]) -> Result<Vec<Delta>, StageError> {
+fn fold(parts: &[Part], views: &[Arc<View>]) -> Result<Vec<Delta>, StageError> {
     let mut deltas = Vec::with_capacity(views.len());
     for view in views {
         let wrong =
             |e: crate::view::ViewError| StageError::View { view: view.name().to_owned(), problem: e.to_string() };
         let mut fold = Fold::new(view.clone());
-        for chunk in chunks {
-            fold.add(&chunk.rows).map_err(wrong)?;
+        for part in parts {
+            fold.add(&part.rows).map_err(wrong)?;
         }
         deltas.push(Delta { view: view.clone(), groups: fold.to_record_batch().map_err(wrong)? });
     }
     Ok(deltas)
 }
 
-type Parts = Vec<Arc<Rows>>;
+type AllRows = Vec<Arc<Rows>>;
 
-/// The rows of the chunks, with columns that the tables may not have moved to the overflow columns.
-fn admitted(chunks: &[Arc<Chunk>], tools: &mut StageTools<'_>) -> Result<(Parts, Parts), StageError> {
+/// All rows, with columns that the tables may not have moved to the overflow columns.
+fn admitted(parts: &[Part], tools: &mut StageTools<'_>) -> Result<(AllRows, AllRows), StageError> {
     let mut refused: BTreeSet<&str> = BTreeSet::new();
-    let names = |c: &'_ Arc<Chunk>| -> Vec<String> {
-        [&c.rows, &c.failed_rows].into_iter().flat_map(|r| r.dynamic().map(|d| d.0.to_owned())).collect()
-    };
-    let all: Vec<Vec<String>> = chunks.iter().map(names).collect();
-    for name in all.iter().flatten() {
-        if number(tools.fields, name, tools.folder)?.is_none() {
+    for name in parts.iter().flat_map(Part::names) {
+        if !refused.contains(name) && number(tools.fields, name, tools.folder)?.is_none() {
             refused.insert(name);
         }
     }
-    let mut parts = (Vec::with_capacity(chunks.len()), Vec::with_capacity(chunks.len()));
-    for (chunk, names) in chunks.iter().zip(&all) {
-        if names.iter().any(|name| refused.contains(name.as_str())) {
-            let (events, failed) = rows::build_admitted(&chunk.items, |name| !refused.contains(name));
-            parts.0.push(Arc::new(events));
-            parts.1.push(Arc::new(failed));
-        } else {
-            parts.0.push(chunk.rows.clone());
-            parts.1.push(chunk.failed_rows.clone());
+    let mut all = (Vec::with_capacity(parts.len()), Vec::with_capacity(parts.len()));
+    for part in parts {
+        match &part.whole {
+            Some(chunk) if part.names().any(|name| refused.contains(name)) => {
+                let (events, failed) = rows::build_admitted(&chunk.items, |name| !refused.contains(name));
+                all.0.push(Arc::new(events));
+                all.1.push(Arc::new(failed));
+            }
+            _ => {
+                all.0.push(part.rows.clone());
+                all.1.push(part.failed_rows.clone());
+            }
         }
     }
-    Ok(parts)
+    Ok(all)
 }
 
 fn numbers(parts: &[Arc<Rows>], tools: &mut StageTools<'_>) -> Result<Vec<FieldId>, StageError> {
@@ -292,12 +333,12 @@ fn numbers(parts: &[Arc<Rows>], tools: &mut StageTools<'_>) -> Result<Vec<FieldI
     Ok(columns)
 }
 
-fn number(fields: &mut Fields, name: &str, folder: &Path) -> Result<Option<i32>, StageError> {
-    fields.number(name).map_err(|e| StageError::file(folder, e))
+fn number(fields: &Mutex<Fields>, name: &str, folder: &Path) -> Result<Option<i32>, StageError> {
+    fields.lock().number(name).map_err(|e| StageError::file(folder, e))
 }
 
-fn received(chunks: &[Arc<Chunk>]) -> (Millis, Millis) {
-    let times = || chunks.iter().map(|c| c.received_ms).filter(|r| *r != (0, 0));
+fn received(parts: &[Part]) -> (Millis, Millis) {
+    let times = || parts.iter().map(|p| p.received_ms).filter(|r| *r != (0, 0));
     (times().map(|r| r.0).min().unwrap_or(0), times().map(|r| r.1).max().unwrap_or(0))
 }
 

@@ -22,11 +22,12 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// Bytes of a stretch when nothing waits.
-const SMALL: u64 = 64 << 10;
+const SMALL: u64 = 256 << 10;
 /// Bytes of a stretch when there is a backlog.
 const LARGE: u64 = 1 << 20;
-/// Shortest time between two stretches at the tail of the journal.
-const LINGER: Duration = Duration::from_millis(2);
+/// Shortest time between two stretches at the tail of the journal. A first event does not wait. Every stretch becomes one
+/// chunk of more than a hundred Arrow columns, which costs memory and time whatever it holds.
+const LINGER: Duration = Duration::from_millis(15);
 /// How soon a stop is noticed while nothing arrives.
 const IDLE: Duration = Duration::from_millis(100);
 /// Pauses while a registry does not answer, and while the journal cannot be read.

@@ -49,6 +49,17 @@ impl Rows {
         Rows { batch: RecordBatch::new_empty(ATOMIC_SCHEMA.clone()), unfit: 0 }
     }
 
+    /// One such value, shared: a batch without a row has more than a hundred arrays all the same.
+    pub fn none() -> Arc<Rows> {
+        static NONE: LazyLock<Arc<Rows>> = LazyLock::new(|| Arc::new(Rows::empty()));
+        NONE.clone()
+    }
+
+    /// Itself, shared.
+    pub fn share(self) -> Arc<Rows> {
+        if self.is_empty() { Rows::none() } else { Arc::new(self) }
+    }
+
     /// All rows of `parts` in order; self-describing columns are the union of theirs, null where a part has none.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use crate::event::model::SelfDescribing;
 use crate::event::naming;
 use crate::event::schema_key::SchemaKey;
 use ahash::AHashMap;
-use arrow::array::{ArrayRef, StringBuilder};
+use arrow::array::{Array, ArrayRef, StringBuilder};
 use std::sync::Arc;
 
 /// Most self-describing columns in one batch of rows; what comes later goes to the overflow columns.
@@ -112,7 +112,10 @@ impl<'a> Entities<'a> {
         self.columns.sort_by(|a, b| a.name.cmp(&b.name));
         let finish = |mut c: Column| {
             c.text.append_nulls(self.rows.saturating_sub(c.rows));
-            (c.name, Arc::new(c.text.finish()) as ArrayRef)
+            let mut text = c.text.finish();
+            // It grew by doubling and is kept until its micro-batch is committed.
+            text.shrink_to_fit();
+            (c.name, Arc::new(text) as ArrayRef)
         };
         self.columns.into_iter().map(finish).collect()
     }

@@ -8,6 +8,7 @@
 use super::layout;
 use super::tail::{self, TailFunction};
 use crate::batch::config::WarehouseConfig;
+use crate::platform::priority::give_way;
 use duckdb::{Config, Connection};
 use parking_lot::{Mutex, RwLock};
 use std::ops::Deref;
@@ -128,7 +129,7 @@ impl Database {
             return Ok(instance.clone());
         }
         self.close()?;
-        let root = Mutex::new(open_file(&self.settings).map_err(|e| e.to_string())?);
+        let root = Mutex::new(open_behind(&self.settings)?);
         let instance = Arc::new(Instance { root, broken: AtomicBool::new(false) });
         *self.current.write() = Some(instance.clone());
         Ok(instance)
@@ -162,6 +163,17 @@ impl Database {
 /// Whether an error means that the instance is lost.
 fn is_fatal(text: &str) -> bool {
     text.contains("database has been invalidated") || text.contains("FATAL Error") || text.contains("INTERNAL Error")
+}
+
+/// Opens it in a thread that gives way: the database's own threads are started there and do the same.
+fn open_behind(settings: &Settings) -> Result<Connection, String> {
+    std::thread::scope(|scope| {
+        let opening = scope.spawn(|| {
+            give_way();
+            open_file(settings)
+        });
+        opening.join().map_err(|_| "opening it panicked".to_owned())?.map_err(|e| e.to_string())
+    })
 }
 
 fn open_file(settings: &Settings) -> duckdb::Result<Connection> {
