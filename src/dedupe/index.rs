@@ -11,6 +11,7 @@ use super::mark;
 use super::open_set::OpenSet;
 use super::shelf::{self, Look, Shelf};
 use crate::event::{EventAddr, Offset, OffsetRange, Outcome, Processed, columns};
+use crate::platform::priority::give_way;
 use parking_lot::RwLock;
 use std::io;
 use std::path::Path;
@@ -158,7 +159,10 @@ impl Index {
         let Some(parts) = due else { return };
         let index = self.clone();
         let kept = parts.clone();
-        let spawned = std::thread::Builder::new().name("dedupe-merge".into()).spawn(move || index.merge(parts));
+        let spawned = std::thread::Builder::new().name("dedupe-merge".into()).spawn(move || {
+            give_way();
+            index.merge(parts);
+        });
         if let Err(e) = spawned {
             let nothing = self.0.write().shelf.merged(kept, Err(e));
             debug_assert!(nothing.is_empty());

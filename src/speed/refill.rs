@@ -10,6 +10,7 @@ use crate::event::rows::{self, Rows};
 use crate::event::{Offset, Outcome, Processed, columns};
 use crate::pipeline::drain::Drain;
 use crate::platform::clock::Millis;
+use crate::platform::priority::give_way;
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
@@ -23,6 +24,7 @@ const STEP: u64 = 5_000;
 /// When the thread cannot be started.
 pub fn spawn_refill(speed: Speed, refeed: Refeed, oldest: Offset, drain: Drain) -> io::Result<JoinHandle<()>> {
     Builder::new().name("refill".to_owned()).spawn(move || {
+        give_way();
         if let Err(problem) = refill(&speed, refeed, oldest, &drain) {
             tracing::warn!(%problem, "rolling windows begin with this start: what arrived before could not be read again");
         }
