@@ -19,7 +19,7 @@ pub fn size_violation(now_ms: Millis, limit: usize, actual: usize, expectation: 
     let _ = write!(row, ",\"maximumAllowedSizeBytes\":{limit},\"actualSizeBytes\":{actual},\"expectation\":");
     write_string(expectation, &mut row);
     row.push_str("},\"payload\":");
-    write_string(beginning(&quote(record), limit / 10), &mut row);
+    write_string(beginning(&quote(record), limit / 10, limit), &mut row);
     row.push_str("}}");
     row
 }
@@ -30,7 +30,7 @@ pub fn generic_error(now_ms: Millis, limit: usize, error: &str, record: &Bytes) 
     row.push_str(",\"errors\":[");
     write_string(error, &mut row);
     row.push_str("]},\"payload\":");
-    write_string(beginning(&quote(record), limit / 2), &mut row);
+    write_string(beginning(&quote(record), limit / 2, limit), &mut row);
     row.push_str("}}");
     row
 }
@@ -58,9 +58,23 @@ fn quote(record: &Bytes) -> String {
     text
 }
 
-/// At most `most` characters.
-fn beginning(text: &str, most: usize) -> &str {
-    text.char_indices().nth(most).map_or(text, |(at, _)| text.get(..at).unwrap_or(text))
+/// At most `most` characters, and at most `bytes` bytes once they are written as a JSON string: of control characters each
+/// takes six, and a row that the journal cannot take would be lost.
+fn beginning(text: &str, most: usize, bytes: usize) -> &str {
+    let mut left = bytes;
+    let end = text.char_indices().enumerate().find_map(|(count, (at, c))| {
+        let written = match c {
+            '"' | '\\' => 2,
+            c if c < ' ' => 6,
+            c => c.len_utf8(),
+        };
+        if count == most || left < written {
+            return Some(at);
+        }
+        left -= written;
+        None
+    });
+    end.and_then(|at| text.get(..at)).unwrap_or(text)
 }
 
 #[cfg(test)]
@@ -93,6 +107,18 @@ mod tests {
         let row = generic_error(0, 100_000, "why", &record(b"a=%zz"));
         assert!(row.contains("\"failure\":{\"timestamp\":\"1970-01-01T00:00:00.000Z\",\"errors\":[\"why\"]}"), "{row}");
         assert!(row.contains("a=%zz") && !row.contains("base64"), "{row}");
+    }
+
+    #[test]
+    fn a_quotation_is_bounded_in_characters_and_in_bytes() {
+        assert_eq!(beginning("abc", 2, 100), "ab");
+        assert_eq!(beginning("abc", 3, 100), "abc");
+        assert_eq!(beginning("a\"\u{1}é", 100, 3), "a\"");
+        assert_eq!(beginning("a\"\u{1}é", 100, 10), "a\"\u{1}");
+        assert_eq!(beginning("a\"\u{1}é", 100, 11), "a\"\u{1}é");
+        let nasty: &'static [u8] = Box::leak(vec![1; 5_000].into_boxed_slice());
+        let row = generic_error(0, 10_000, "why", &record(nasty));
+        assert!(row.len() < 11_000, "{}", row.len());
     }
 
     #[test]

@@ -182,6 +182,10 @@ async fn read_body(
     most: usize,
     held: &mut Held,
 ) -> Result<Vec<u8>, NoBody> {
+    if parts.method != http::Method::POST {
+        // It means nothing, and is not held against the event.
+        return Ok(Vec::new());
+    }
     let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|n| n >= most as u64) {
         return Err(NoBody::TooLarge);
@@ -226,7 +230,7 @@ fn ask(parts: &http::request::Parts, body: &[u8], worker: &Arc<Worker>, peer: Ip
     let mut hot = worker.hot();
     hot.wall.set(shared.clock.now_ms());
     let Hot { open, wall, entropy, .. } = &mut *hot;
-    let has_room = open.has_room(shared.limits.queue_bytes);
+    let has_room = worker.has_room(open);
     let mut thrown_away = Records::default();
     let records = if has_room { &mut open.records } else { &mut thrown_away };
     match answer(&shared.settings, &request, wall, worker.is_draining(), entropy, records) {
@@ -246,7 +250,7 @@ fn ask(parts: &http::request::Parts, body: &[u8], worker: &Arc<Worker>, peer: Ip
 
 async fn stored(recipe: Recipe, ticket: &SlotTicket, worker: &Worker) -> Reply {
     let metrics = &worker.shared.metrics;
-    match ticket.outcome(worker.shared.limits.handler_timeout).await {
+    match ticket.outcome(worker.shared.limits.store_timeout).await {
         Some(Ok(receipt)) => {
             metrics.accepted.inc();
             recipe.acknowledged(receipt)
@@ -256,8 +260,8 @@ async fn stored(recipe: Recipe, ticket: &SlotTicket, worker: &Worker) -> Reply {
             recipe.overloaded()
         }
         None => {
-            metrics.refused(Refusal::HandlerTimeout, 1);
-            recipe.timed_out()
+            metrics.refused(Refusal::Stalled, 1);
+            recipe.overloaded()
         }
     }
 }
