@@ -19,18 +19,18 @@ pub fn size_violation(now_ms: Millis, limit: usize, actual: usize, expectation: 
     let _ = write!(row, ",\"maximumAllowedSizeBytes\":{limit},\"actualSizeBytes\":{actual},\"expectation\":");
     write_string(expectation, &mut row);
     row.push_str("},\"payload\":");
-    write_string(beginning(&quote(record), limit / 10, limit), &mut row);
+    write_string(beginning(&quote(record, b""), limit / 10, limit), &mut row);
     row.push_str("}}");
     row
 }
 
-/// A request that cannot become a record. The whole of it is quoted, up to half of `limit` characters.
-pub fn generic_error(now_ms: Millis, limit: usize, error: &str, record: &Bytes) -> String {
+/// A request that cannot become a record. The whole of it is quoted, up to half of `limit` characters. `path` is the raw one.
+pub fn generic_error(now_ms: Millis, limit: usize, error: &str, record: &Bytes, path: &[u8]) -> String {
     let mut row = begin(BadRowKind::GenericError, now_ms);
     row.push_str(",\"errors\":[");
     write_string(error, &mut row);
     row.push_str("]},\"payload\":");
-    write_string(beginning(&quote(record), limit / 2, limit), &mut row);
+    write_string(beginning(&quote(record, path), limit / 2, limit), &mut row);
     row.push_str("}}");
     row
 }
@@ -45,15 +45,17 @@ fn begin(kind: BadRowKind, now_ms: Millis) -> String {
     )
 }
 
-/// The record as text: its line form, and, where that had to replace bytes of the query string, the bytes in base64.
-fn quote(record: &Bytes) -> String {
+/// The record as text: its line form, and, where that had to replace bytes of path or query string, the bytes in base64.
+fn quote(record: &Bytes, path: &[u8]) -> String {
     // It was encoded here a moment ago; an empty payload stands for the impossible.
     let payload: Payload = thrift::decode(record).unwrap_or_default();
     let mut text = String::with_capacity(record.len() + 256);
     payload_json::write_object(&payload, &mut text);
-    if let Some(query) = payload.querystring.as_ref().filter(|q| std::str::from_utf8(q).is_err()) {
-        text.pop();
-        let _ = write!(text, ",\"querystring_base64\":\"{}\"}}", STANDARD.encode(query));
+    for (name, bytes) in [("path", path), ("querystring", payload.querystring.as_deref().unwrap_or_default())] {
+        if std::str::from_utf8(bytes).is_err() {
+            text.pop();
+            let _ = write!(text, ",\"{name}_base64\":\"{}\"}}", STANDARD.encode(bytes));
+        }
     }
     text
 }
@@ -104,7 +106,7 @@ mod tests {
         );
         let cut = size_violation(0, 50, 60, "e", &record(b"a=1"));
         assert!(cut.ends_with("\"payload\":\"{\\\"ip\\\"\"}}"), "{cut}");
-        let row = generic_error(0, 100_000, "why", &record(b"a=%zz"));
+        let row = generic_error(0, 100_000, "why", &record(b"a=%zz"), b"/i");
         assert!(row.contains("\"failure\":{\"timestamp\":\"1970-01-01T00:00:00.000Z\",\"errors\":[\"why\"]}"), "{row}");
         assert!(row.contains("a=%zz") && !row.contains("base64"), "{row}");
     }
@@ -117,13 +119,13 @@ mod tests {
         assert_eq!(beginning("a\"\u{1}é", 100, 10), "a\"\u{1}");
         assert_eq!(beginning("a\"\u{1}é", 100, 11), "a\"\u{1}é");
         let nasty: &'static [u8] = Box::leak(vec![1; 5_000].into_boxed_slice());
-        let row = generic_error(0, 10_000, "why", &record(nasty));
+        let row = generic_error(0, 10_000, "why", &record(nasty), b"/i");
         assert!(row.len() < 11_000, "{}", row.len());
     }
 
     #[test]
     fn bytes_that_are_no_text_are_kept() {
-        let row = generic_error(0, 100_000, "why", &record(b"a=caf\xe9"));
+        let row = generic_error(0, 100_000, "why", &record(b"a=caf\xe9"), b"/i");
         assert!(row.contains("a=caf\u{FFFD}") && row.contains(&STANDARD.encode(b"a=caf\xe9")), "{row}");
     }
 }

@@ -393,7 +393,7 @@ pub struct Http2 {
     pub enabled: bool,
     /// Requests under way on one connection.
     pub max_streams: u32,
-    /// Requests that a client may open and take back before the connection is closed.
+    /// Requests that a client may open and take back, beside one in eight, before the connection is closed.
     pub max_resets: u32,
 }
 

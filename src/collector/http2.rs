@@ -31,6 +31,8 @@ use tokio::sync::Notify;
 /// Unread bytes of bodies that one connection, and one stream of it, may have.
 const CONNECTION_WINDOW: u32 = 1 << 20;
 const STREAM_WINDOW: u32 = 256 << 10;
+/// One in so many requests may be taken back beside `http2.max_resets`.
+const LEFT_PAGES: u64 = 8;
 /// How often a silent connection is asked whether it is still there.
 const PING: Duration = Duration::from_secs(60);
 
@@ -69,7 +71,12 @@ impl UnderWay {
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.activity.under_way.fetch_sub(1, Ordering::Relaxed);
-        if !self.answered && self.activity.taken_back.fetch_add(1, Ordering::Relaxed) >= self.activity.max_resets {
+        if self.answered {
+            return;
+        }
+        // Pages that are left cancel what is under way: over a long life that is a small part of the requests, in a flood all.
+        let allowed = self.activity.max_resets + self.activity.served.load(Ordering::Relaxed) / LEFT_PAGES;
+        if self.activity.taken_back.fetch_add(1, Ordering::Relaxed) >= allowed {
             self.activity.flooded.notify_one();
         }
     }

@@ -309,12 +309,15 @@ async fn connection(worker: Arc<Worker>, accepted: Accepted, open: Arc<AtomicUsi
 }
 
 async fn secure(stream: TcpStream, acceptor: TlsAcceptor, worker: Arc<Worker>, peer: IpAddr, options: Options) {
-    let Ok(Ok(stream)) = tokio::time::timeout(options.handshake_timeout, acceptor.accept(stream)).await else {
+    // What only the handshake needs goes with it; and the session, which is large, is not copied into every future below.
+    let handshake = Box::pin(tokio::time::timeout(options.handshake_timeout, acceptor.accept(stream)));
+    let Ok(Ok(stream)) = handshake.await else {
         worker.shared.metrics.refused(Refusal::Handshake, 1);
         return;
     };
+    let stream = Box::new(stream);
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-        http2::serve(stream, worker, peer).await;
+        Box::pin(http2::serve(stream, worker, peer)).await;
     } else {
         serve(stream, worker, peer).await;
     }

@@ -14,8 +14,8 @@ fn sent(out: &Output) -> u64 {
 fn arrived(instance: &Instance, app: &str, count: u64) {
     instance.caught_up();
     let row = &instance.sql(&format!(
-        "SELECT count(*), count(DISTINCT event_id), count(*) FILTER (user_id = 'grüße'), \
-         count(*) FILTER (regexp_full_match(network_userid, '[0-9a-f-]{{36}}')) FROM events WHERE app_id = '{app}'"
+        "SELECT count(*), count(DISTINCT event_id), count(*) FILTER (WHERE user_id = 'grüße'), \
+         count(*) FILTER (WHERE regexp_full_match(network_userid, '[0-9a-f-]{{36}}')) FROM events WHERE app_id = '{app}'"
     ))[0];
     let numbers: Vec<u64> = row.iter().filter_map(|n| n.as_u64()).collect();
     assert_eq!(numbers, [count; 4], "{app}: {}", instance.get("/v1/failed"));

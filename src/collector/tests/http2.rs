@@ -160,6 +160,31 @@ fn opening_and_taking_back_is_not_for_free() {
 }
 
 #[test]
+fn a_client_that_takes_a_few_back_is_served_on() {
+    let server = Server::new("http2 = { max_resets = 1 }");
+    block_on(async {
+        let io = TcpStream::connect(server.addr).await.unwrap();
+        let (mut client, connection) = h2::client::handshake(io).await.unwrap();
+        let driving = tokio::spawn(connection);
+        for n in 0..200 {
+            client = client.ready().await.unwrap();
+            if n % 16 == 15 {
+                // Taken back while its body is awaited, so that it is surely under way.
+                let post = Request::post("http://h/a/b").body(()).unwrap();
+                let (_, mut stream) = client.send_request(post, false).unwrap();
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                stream.send_reset(h2::Reason::CANCEL);
+            } else {
+                let (response, _) = client.send_request(get("/i").0, true).unwrap();
+                assert_eq!(response.await.unwrap().status().as_u16(), 200);
+            }
+        }
+        driving.abort();
+    });
+    assert_eq!(server.metric("snowshed_collector_refusals_total{reason=\"flood\"}"), 0.0);
+}
+
+#[test]
 fn switched_off() {
     let server = Server::new("http2 = { enabled = false }");
     let reply = server.once(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
