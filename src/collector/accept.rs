@@ -1,6 +1,10 @@
 //! Taking connections in: who may, which worker serves them, and the certificate that is shown.
 
+use super::http1::{Persistence, render};
 use super::metrics::{CollectorMetrics, Refusal};
+use super::reply::Reply;
+use super::wall::Wall;
+use super::worker::Shared;
 use crate::net::peer::{Pass, canonical};
 use crate::net::tls::Certificate;
 use crate::net::{Gate, Refused};
@@ -33,12 +37,13 @@ pub(super) struct Hand {
 pub(super) async fn accept(
     listener: tokio::net::TcpListener,
     tls: Option<TlsAcceptor>,
+    shared: Shared,
     gate: Gate,
-    metrics: CollectorMetrics,
     hands: Arc<[Hand]>,
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut failing = false;
+    let mut wall = Wall::new(shared.clock.now_ms(), shared.settings.cookie_age);
     loop {
         let accepted = tokio::select! {
             biased;
@@ -60,7 +65,7 @@ pub(super) async fn accept(
         let pass = match gate.enter(peer) {
             Ok(pass) => pass,
             Err(refused) => {
-                metrics.refused(
+                shared.metrics.refused(
                     match refused {
                         Refused::Total => Refusal::Connections,
                         Refused::PerAddress => Refusal::ConnectionsPerAddress,
@@ -68,7 +73,8 @@ pub(super) async fn accept(
                     1,
                 );
                 if tls.is_none() {
-                    turn_away(&stream);
+                    wall.set(shared.clock.now_ms());
+                    turn_away(&stream, &shared, &wall);
                 }
                 continue;
             }
@@ -85,10 +91,10 @@ pub(super) async fn accept(
 }
 
 /// Tells a client without waiting for it that there is no room; if that does not go at once, closing says it too.
-fn turn_away(stream: &TcpStream) {
-    let _ = stream.try_write(
-        b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
-    );
+fn turn_away(stream: &TcpStream, shared: &Shared, wall: &Wall) {
+    let mut out = Vec::with_capacity(256);
+    render(&Reply::busy(), &shared.settings, wall, false, Persistence::Closes, &mut out);
+    let _ = stream.try_write(&out);
 }
 
 /// Looks at the certificate files from time to time.

@@ -19,18 +19,18 @@ pub fn size_violation(now_ms: Millis, limit: usize, actual: usize, expectation: 
     let _ = write!(row, ",\"maximumAllowedSizeBytes\":{limit},\"actualSizeBytes\":{actual},\"expectation\":");
     write_string(expectation, &mut row);
     row.push_str("},\"payload\":");
-    write_string(beginning(&quote(record), limit / 10), &mut row);
+    write_string(beginning(&quote(record, b""), limit / 10, limit), &mut row);
     row.push_str("}}");
     row
 }
 
-/// A request that cannot become a record. The whole of it is quoted, up to half of `limit` characters.
-pub fn generic_error(now_ms: Millis, limit: usize, error: &str, record: &Bytes) -> String {
+/// A request that cannot become a record. The whole of it is quoted, up to half of `limit` characters. `path` is the raw one.
+pub fn generic_error(now_ms: Millis, limit: usize, error: &str, record: &Bytes, path: &[u8]) -> String {
     let mut row = begin(BadRowKind::GenericError, now_ms);
     row.push_str(",\"errors\":[");
     write_string(error, &mut row);
     row.push_str("]},\"payload\":");
-    write_string(beginning(&quote(record), limit / 2), &mut row);
+    write_string(beginning(&quote(record, path), limit / 2, limit), &mut row);
     row.push_str("}}");
     row
 }
@@ -45,22 +45,38 @@ fn begin(kind: BadRowKind, now_ms: Millis) -> String {
     )
 }
 
-/// The record as text: its line form, and, where that had to replace bytes of the query string, the bytes in base64.
-fn quote(record: &Bytes) -> String {
+/// The record as text: its line form, and, where that had to replace bytes of path or query string, the bytes in base64.
+fn quote(record: &Bytes, path: &[u8]) -> String {
     // It was encoded here a moment ago; an empty payload stands for the impossible.
     let payload: Payload = thrift::decode(record).unwrap_or_default();
     let mut text = String::with_capacity(record.len() + 256);
     payload_json::write_object(&payload, &mut text);
-    if let Some(query) = payload.querystring.as_ref().filter(|q| std::str::from_utf8(q).is_err()) {
-        text.pop();
-        let _ = write!(text, ",\"querystring_base64\":\"{}\"}}", STANDARD.encode(query));
+    for (name, bytes) in [("path", path), ("querystring", payload.querystring.as_deref().unwrap_or_default())] {
+        if std::str::from_utf8(bytes).is_err() {
+            text.pop();
+            let _ = write!(text, ",\"{name}_base64\":\"{}\"}}", STANDARD.encode(bytes));
+        }
     }
     text
 }
 
-/// At most `most` characters.
-fn beginning(text: &str, most: usize) -> &str {
-    text.char_indices().nth(most).map_or(text, |(at, _)| text.get(..at).unwrap_or(text))
+/// At most `most` characters, and at most `bytes` bytes once they are written as a JSON string: of control characters each
+/// takes six, and a row that the journal cannot take would be lost.
+fn beginning(text: &str, most: usize, bytes: usize) -> &str {
+    let mut left = bytes;
+    let end = text.char_indices().enumerate().find_map(|(count, (at, c))| {
+        let written = match c {
+            '"' | '\\' => 2,
+            c if c < ' ' => 6,
+            c => c.len_utf8(),
+        };
+        if count == most || left < written {
+            return Some(at);
+        }
+        left -= written;
+        None
+    });
+    end.and_then(|at| text.get(..at)).unwrap_or(text)
 }
 
 #[cfg(test)]
@@ -90,14 +106,26 @@ mod tests {
         );
         let cut = size_violation(0, 50, 60, "e", &record(b"a=1"));
         assert!(cut.ends_with("\"payload\":\"{\\\"ip\\\"\"}}"), "{cut}");
-        let row = generic_error(0, 100_000, "why", &record(b"a=%zz"));
+        let row = generic_error(0, 100_000, "why", &record(b"a=%zz"), b"/i");
         assert!(row.contains("\"failure\":{\"timestamp\":\"1970-01-01T00:00:00.000Z\",\"errors\":[\"why\"]}"), "{row}");
         assert!(row.contains("a=%zz") && !row.contains("base64"), "{row}");
     }
 
     #[test]
+    fn a_quotation_is_bounded_in_characters_and_in_bytes() {
+        assert_eq!(beginning("abc", 2, 100), "ab");
+        assert_eq!(beginning("abc", 3, 100), "abc");
+        assert_eq!(beginning("a\"\u{1}é", 100, 3), "a\"");
+        assert_eq!(beginning("a\"\u{1}é", 100, 10), "a\"\u{1}");
+        assert_eq!(beginning("a\"\u{1}é", 100, 11), "a\"\u{1}é");
+        let nasty: &'static [u8] = Box::leak(vec![1; 5_000].into_boxed_slice());
+        let row = generic_error(0, 10_000, "why", &record(nasty), b"/i");
+        assert!(row.len() < 11_000, "{}", row.len());
+    }
+
+    #[test]
     fn bytes_that_are_no_text_are_kept() {
-        let row = generic_error(0, 100_000, "why", &record(b"a=caf\xe9"));
+        let row = generic_error(0, 100_000, "why", &record(b"a=caf\xe9"), b"/i");
         assert!(row.contains("a=caf\u{FFFD}") && row.contains(&STANDARD.encode(b"a=caf\xe9")), "{row}");
     }
 }

@@ -288,6 +288,9 @@ mod tests {
         "#;
         let config: Config = toml::from_str(text).unwrap();
         assert_eq!(config.check(), Vec::new());
+        for same_site in ["nOnE", "STRICT", "Omit"] {
+            assert!(toml::from_str::<Config>(&format!("cookie = {{ same_site = \"{same_site}\" }}")).is_ok());
+        }
     }
 
     #[test]
@@ -319,7 +322,9 @@ mod tests {
             let keys: Vec<String> = config.check().into_iter().map(|(key, _)| key).collect();
             assert!(keys.iter().any(|k| k == key), "{text}: {keys:?}");
         }
-        for wrong in ["cookie = { same_site = \"Loose\" }", "unknown = 1", "limits = { nope = 1 }"] {
+        for wrong in
+            ["cookie = { same_site = \"Loose\" }", "cookie = { same_site = 1 }", "unknown = 1", "limits = { nope = 1 }"]
+        {
             assert!(toml::from_str::<Config>(wrong).is_err(), "{wrong}");
         }
     }

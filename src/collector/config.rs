@@ -116,19 +116,31 @@ impl Default for Cookie {
     }
 }
 
-/// Attribute `SameSite`.
+/// Attribute `SameSite`; read in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 #[allow(missing_docs)]
 pub enum SameSite {
-    #[serde(alias = "none", alias = "NONE")]
     None,
-    #[serde(alias = "lax", alias = "LAX")]
     Lax,
-    #[serde(alias = "strict", alias = "STRICT")]
     Strict,
     /// The attribute is left out.
     #[serde(rename = "omit")]
     Omit,
+}
+
+impl TryFrom<String> for SameSite {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.to_ascii_lowercase().as_str() {
+            "none" => Ok(SameSite::None),
+            "lax" => Ok(SameSite::Lax),
+            "strict" => Ok(SameSite::Strict),
+            "omit" => Ok(SameSite::Omit),
+            _ => Err(format!("\"{text}\" is none of \"None\", \"Lax\", \"Strict\", \"omit\"")),
+        }
+    }
 }
 
 /// `[collector.dnt]`.
@@ -381,7 +393,7 @@ pub struct Http2 {
     pub enabled: bool,
     /// Requests under way on one connection.
     pub max_streams: u32,
-    /// Requests that a client may open and take back before the connection is closed.
+    /// Requests that a client may open and take back, beside one in eight, before the connection is closed.
     pub max_resets: u32,
 }
 
@@ -407,11 +419,12 @@ pub struct Limits {
     pub headers_max: ByteSize,
     /// Most header fields.
     pub header_count: usize,
-    /// How long storing may take; then 408.
+    /// How long a request may take once its head has come: a body that takes longer is 408. Storing that takes longer, or
+    /// longer than `journal.stalled_after`, is 503.
     pub handler_timeout: Span,
     /// How long a head may take to arrive, from its first byte; then 408.
     pub header_timeout: Span,
-    /// How long a body may take to arrive; then 408.
+    /// How long a body may take to arrive, if that is less than `handler_timeout`; then 408.
     pub body_timeout: Span,
     /// How long a client may take to read a reply.
     pub write_timeout: Span,

@@ -2,10 +2,14 @@
 //!
 //! Reading is generous: pairs are divided by `;` with or without a space, an illegal pair is passed over alone, double
 //! quotes around a value are taken off, the first of equal names wins. What is recorded follows collector 3.4: spaces
-//! removed, pairs with other than cookie octets (RFC 6265) left out, joined by `;` (its readers downstream rely on it).
+//! removed, pairs with other than cookie octets (RFC 6265) left out, joined by `;` (its readers downstream rely on it). Our
+//! own session cookie is never recorded: cookies ignore ports, and whoever reads the journal must not get in with it.
 
 use crate::net::http1::head::is_token;
 use regex::bytes::Regex;
+
+/// The cookie that opens the private port.
+const OWN_SESSION: &[u8] = b"snowshed_session";
 
 /// The value of the first cookie called `name` in these `Cookie` headers.
 pub fn find<'h>(headers: impl Iterator<Item = &'h [u8]>, name: &[u8]) -> Option<&'h [u8]> {
@@ -36,7 +40,7 @@ pub fn recorded(header: &[u8], mut piece: impl FnMut(&[u8])) {
     let mut first = true;
     for pair in header.split(|&b| b == b';') {
         let spaces_only = pair.iter().all(|&b| b == b' ');
-        if spaces_only || !pair.iter().all(|&b| b == b' ' || is_octet(b)) {
+        if spaces_only || !pair.iter().all(|&b| b == b' ' || is_octet(b)) || is_own_session(pair) {
             continue;
         }
         if !std::mem::take(&mut first) {
@@ -44,6 +48,12 @@ pub fn recorded(header: &[u8], mut piece: impl FnMut(&[u8])) {
         }
         pair.split(|&b| b == b' ').filter(|p| !p.is_empty()).for_each(&mut piece);
     }
+}
+
+/// Whether a pair, its spaces aside, is our own session.
+fn is_own_session(pair: &[u8]) -> bool {
+    let mut name = pair.iter().filter(|b| **b != b' ').take_while(|b| **b != b'=');
+    OWN_SESSION.iter().all(|b| name.next() == Some(b)) && name.next().is_none()
 }
 
 /// A cookie octet of RFC 6265 §4.1.1.
@@ -100,6 +110,10 @@ mod tests {
         assert_eq!(form(b"a=b; c=d"), "a=b;c=d");
         assert_eq!(form(b"a=b c; q=\"x\"; d=e,f; g=\xff;;h=1"), "a=bc;h=1");
         assert_eq!(form(b"{\"a\": 1}"), "");
+        assert_eq!(form(b"a=b; snowshed_session=secret; c=d"), "a=b;c=d");
+        assert_eq!(form(b" snowshed_ session = secret"), "");
+        assert_eq!(form(b"snowshed_session"), "");
+        assert_eq!(form(b"snowshed_sessions=1; xsnowshed_session=2"), "snowshed_sessions=1;xsnowshed_session=2");
         assert_eq!(form(b""), "");
     }
 

@@ -47,11 +47,12 @@ pub fn query(data: &[u8]) {
         let ours = parameters::first(data, name.as_bytes()).map(|v| String::from_utf8_lossy(&v).into_owned());
         let theirs = url::form_urlencoded::parse(data).find(|(key, _)| key == name).map(|(_, v)| v.into_owned());
         assert_eq!(ours, theirs, "{name}");
-        assert!(theirs.is_none() || name == "n3pc" || parameters::may_have(data, name.as_bytes()));
     }
     let target = [b"/i?", data].concat();
     if let Some(target) = Target::of(&target) {
         assert!(target.query.is_some_and(|q| q == data));
+        let nuid = parameters::first(data, b"nuid");
+        assert!(nuid.is_none() || target.escaped_letters || settings().nuid.find(data).is_some());
     }
 }
 

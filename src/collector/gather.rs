@@ -81,17 +81,18 @@ pub struct Open {
     /// The records.
     pub records: Records,
     waiting: Vec<Arc<Slot>>,
-    /// Bytes handed to the journal and not yet answered.
-    in_flight: usize,
-    appends: usize,
+    /// What was handed to the journal and not yet answered, oldest first: since when (coarse milliseconds), and its bytes.
+    under_way: Vec<(i64, usize)>,
     flusher: Option<Waker>,
     flusher_woken: bool,
 }
 
 impl Open {
-    /// Whether more records may be added.
-    pub fn has_room(&self, limit: usize) -> bool {
-        self.records.bytes() + self.in_flight < limit
+    /// Whether more records may be added: fewer than `limit` bytes wait, and nothing has waited since before `stalled`.
+    /// Behind an append that does not come back a request would only wait for its own refusal.
+    pub fn has_room(&self, limit: usize, stalled: i64) -> bool {
+        let in_flight: usize = self.under_way.iter().map(|(_, bytes)| bytes).sum();
+        self.records.bytes() + in_flight < limit && self.under_way.first().is_none_or(|(since, _)| *since >= stalled)
     }
 
     /// Registers the owner of records that were just added.
@@ -110,29 +111,29 @@ impl Open {
 
     /// Whether nothing waits and nothing is under way.
     pub fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.appends == 0
+        self.waiting.is_empty() && self.under_way.is_empty()
     }
 
-    /// What the flusher is to append next.
-    pub fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Batch> {
+    /// What the flusher is to append next; `now` in coarse milliseconds.
+    pub fn poll_next(&mut self, cx: &Context<'_>, now: i64) -> Poll<Batch> {
         self.flusher_woken = false;
-        if self.waiting.is_empty() || self.appends >= MAX_APPENDS {
+        if self.waiting.is_empty() || self.under_way.len() >= MAX_APPENDS {
             match &mut self.flusher {
                 Some(known) => known.clone_from(cx.waker()),
                 none => *none = Some(cx.waker().clone()),
             }
             return Poll::Pending;
         }
-        let bytes = self.records.bytes();
-        self.appends += 1;
-        self.in_flight += bytes;
-        Poll::Ready(Batch { bytes, records: self.records.take(), waiting: std::mem::take(&mut self.waiting) })
+        let key = (now, self.records.bytes());
+        self.under_way.push(key);
+        Poll::Ready(Batch { key, records: self.records.take(), waiting: std::mem::take(&mut self.waiting) })
     }
 
     /// An append has been answered.
-    pub fn finished(&mut self, bytes: usize) {
-        self.appends -= 1;
-        self.in_flight -= bytes;
+    pub fn finished(&mut self, key: (i64, usize)) {
+        if let Some(at) = self.under_way.iter().position(|k| *k == key) {
+            self.under_way.remove(at);
+        }
         self.wake_flusher();
     }
 }
@@ -140,14 +141,15 @@ impl Open {
 /// One append.
 #[derive(Debug)]
 pub struct Batch {
-    bytes: usize,
+    key: (i64, usize),
     records: Vec<crate::journal::Record>,
     waiting: Vec<Arc<Slot>>,
 }
 
 impl Batch {
-    /// Appends, and tells everybody who waits. Returns the bytes for [`Open::finished`].
-    pub async fn append(self, appender: &Appender, metrics: &CollectorMetrics) -> usize {
+    /// Appends, and tells everybody who waits, however long it takes: who waits has a time limit of its own. Returns the key
+    /// for [`Open::finished`].
+    pub async fn append(self, appender: &Appender, metrics: &CollectorMetrics) -> (i64, usize) {
         metrics.appends.inc();
         metrics.records.inc_by(self.records.len() as u64);
         let outcome = appender.append(self.records).await;
@@ -155,6 +157,6 @@ impl Batch {
             Ok(receipt) => self.waiting.iter().for_each(|slot| slot.finish(Ok(receipt))),
             Err(e) => self.waiting.iter().for_each(|slot| slot.finish(Err(e.clone()))),
         }
-        self.bytes
+        self.key
     }
 }

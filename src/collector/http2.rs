@@ -31,6 +31,8 @@ use tokio::sync::Notify;
 /// Unread bytes of bodies that one connection, and one stream of it, may have.
 const CONNECTION_WINDOW: u32 = 1 << 20;
 const STREAM_WINDOW: u32 = 256 << 10;
+/// One in so many requests may be taken back beside `http2.max_resets`.
+const LEFT_PAGES: u64 = 8;
 /// How often a silent connection is asked whether it is still there.
 const PING: Duration = Duration::from_secs(60);
 
@@ -69,7 +71,12 @@ impl UnderWay {
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.activity.under_way.fetch_sub(1, Ordering::Relaxed);
-        if !self.answered && self.activity.taken_back.fetch_add(1, Ordering::Relaxed) >= self.activity.max_resets {
+        if self.answered {
+            return;
+        }
+        // Pages that are left cancel what is under way: over a long life that is a small part of the requests, in a flood all.
+        let allowed = self.activity.max_resets + self.activity.served.load(Ordering::Relaxed) / LEFT_PAGES;
+        if self.activity.taken_back.fetch_add(1, Ordering::Relaxed) >= allowed {
             self.activity.flooded.notify_one();
         }
     }
@@ -182,6 +189,10 @@ async fn read_body(
     most: usize,
     held: &mut Held,
 ) -> Result<Vec<u8>, NoBody> {
+    if parts.method != http::Method::POST {
+        // It means nothing, and is not held against the event.
+        return Ok(Vec::new());
+    }
     let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|n| n >= most as u64) {
         return Err(NoBody::TooLarge);
@@ -226,7 +237,7 @@ fn ask(parts: &http::request::Parts, body: &[u8], worker: &Arc<Worker>, peer: Ip
     let mut hot = worker.hot();
     hot.wall.set(shared.clock.now_ms());
     let Hot { open, wall, entropy, .. } = &mut *hot;
-    let has_room = open.has_room(shared.limits.queue_bytes);
+    let has_room = worker.has_room(open);
     let mut thrown_away = Records::default();
     let records = if has_room { &mut open.records } else { &mut thrown_away };
     match answer(&shared.settings, &request, wall, worker.is_draining(), entropy, records) {
@@ -246,7 +257,7 @@ fn ask(parts: &http::request::Parts, body: &[u8], worker: &Arc<Worker>, peer: Ip
 
 async fn stored(recipe: Recipe, ticket: &SlotTicket, worker: &Worker) -> Reply {
     let metrics = &worker.shared.metrics;
-    match ticket.outcome(worker.shared.limits.handler_timeout).await {
+    match ticket.outcome(worker.shared.limits.store_timeout).await {
         Some(Ok(receipt)) => {
             metrics.accepted.inc();
             recipe.acknowledged(receipt)
@@ -256,8 +267,8 @@ async fn stored(recipe: Recipe, ticket: &SlotTicket, worker: &Worker) -> Reply {
             recipe.overloaded()
         }
         None => {
-            metrics.refused(Refusal::HandlerTimeout, 1);
-            recipe.timed_out()
+            metrics.refused(Refusal::Stalled, 1);
+            recipe.overloaded()
         }
     }
 }

@@ -61,7 +61,8 @@ pub fn identify(settings: &Settings, request: &Request<'_>, anonymous: bool, ent
         return (ANONYMOUS, Source::Anonymous);
     }
     let query = request.target.query.unwrap_or_default();
-    if query::may_have(query, b"nuid")
+    // Nearly always there is none, which one search tells.
+    if (request.target.escaped_letters || settings.nuid.find(query).is_some())
         && let Some(id) = query::first(query, b"nuid").and_then(|v| as_id(&v))
     {
         return (id, Source::Parameter);

@@ -23,8 +23,8 @@ pub enum Refusal {
     Malformed,
     /// Head or body did not come in time (408).
     RequestTimeout,
-    /// Storing took too long (408).
-    HandlerTimeout,
+    /// The journal did not answer in time (503).
+    Stalled,
     /// All connections are taken.
     Connections,
     /// One address has too many connections.
@@ -42,7 +42,7 @@ const REFUSALS: [(Refusal, &str); 11] = [
     (Refusal::TooLarge, "too_large"),
     (Refusal::Malformed, "malformed"),
     (Refusal::RequestTimeout, "request_timeout"),
-    (Refusal::HandlerTimeout, "handler_timeout"),
+    (Refusal::Stalled, "stalled"),
     (Refusal::Connections, "connections"),
     (Refusal::ConnectionsPerAddress, "connections_per_address"),
     (Refusal::Handshake, "handshake"),

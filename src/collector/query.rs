@@ -1,6 +1,6 @@
 //! Looking up a parameter in a raw query string, without taking the rest apart.
 
-use memchr::{memchr, memmem};
+use memchr::memchr;
 use std::borrow::Cow;
 
 /// The value of the first parameter called `name`, decoded as a form: `+` is a space, `%XX` a byte; an escape that is none
@@ -23,12 +23,6 @@ pub fn first<'q>(query: &'q [u8], name: &[u8]) -> Option<Cow<'q, [u8]>> {
         }
         rest = rest.get(end + 1..)?;
     }
-}
-
-/// Whether there may be a parameter called `name`, which has lower-case letters only. Quick, and wrong only in saying yes:
-/// the name does not occur, and nor does an escape that could stand for a letter of it.
-pub fn may_have(query: &[u8], name: &[u8]) -> bool {
-    memmem::find(query, name).is_some() || memmem::find(query, b"%6").is_some() || memmem::find(query, b"%7").is_some()
 }
 
 /// Decodes form encoding.

@@ -70,6 +70,8 @@ pub struct Captured<'a> {
     content_type: Option<ContentType>,
     hostname: Option<Cow<'a, [u8]>>,
     id: Id,
+    /// Elements of the header list, and their bytes with the length of each.
+    list: (usize, usize),
 }
 
 impl<'a> Captured<'a> {
@@ -89,7 +91,7 @@ impl<'a> Captured<'a> {
             Some(_) => request.headers.get(Name::ContentType).and_then(super::media_type::parse),
             None => None,
         };
-        Captured {
+        let mut captured = Captured {
             settings,
             headers: request.headers,
             anonymous,
@@ -104,14 +106,17 @@ impl<'a> Captured<'a> {
             content_type,
             hostname: request.hostname().map(lower),
             id,
-        }
+            list: (0, 0),
+        };
+        captured.list = captured.header_sizes();
+        captured
     }
 
     /// Bytes of the record when its body has `body_len` bytes.
     pub fn encoded_len(&self, body_len: usize) -> usize {
         let text = |len: usize| 7 + len;
         let optional = |v: Option<&[u8]>| v.map_or(0, |v| text(v.len()));
-        let (count, headers) = self.header_sizes();
+        let (count, headers) = self.list;
         let list = if count == 0 { 0 } else { 8 + headers };
         text(self.ip.as_bytes().len())
             + 11
@@ -142,7 +147,7 @@ impl<'a> Captured<'a> {
         e.string(field::PATH, self.path);
         e.string(field::QUERYSTRING, self.query);
         e.optional(field::BODY, body);
-        let (count, _) = self.header_sizes();
+        let (count, _) = self.list;
         if count > 0 {
             e.begin_list(field::HEADERS, count);
             self.encode_headers(&mut e);
@@ -161,7 +166,7 @@ impl<'a> Captured<'a> {
         out.freeze()
     }
 
-    /// How many elements the header list has, and their bytes with the length of each.
+    /// Counts the header list.
     fn header_sizes(&self) -> (usize, usize) {
         let (mut count, mut bytes) = (0, 0);
         self.lines(|line| {

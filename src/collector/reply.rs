@@ -87,15 +87,10 @@ impl Recipe {
         self.0
     }
 
-    /// What is answered instead when the records were not taken: try again later. It can be read across origins, and sets no
-    /// cookie.
+    /// What is answered instead when the records were not taken, or when it is not known in time whether they were: try again
+    /// later. It can be read across origins, and sets no cookie.
     pub fn overloaded(self) -> Reply {
         Reply { allow_origin: self.0.allow_origin, retry_after: true, ..Reply::text(503, b"try again later") }
-    }
-
-    /// What is answered instead when it is not known in time whether the records became durable.
-    pub fn timed_out(self) -> Reply {
-        Reply { allow_origin: self.0.allow_origin, ..Reply::text(408, b"timed out") }
     }
 }
 

@@ -55,6 +55,8 @@ pub struct Target<'a> {
     pub query: Option<&'a [u8]>,
     /// Whether every byte is allowed.
     pub legal: Result<(), IllegalUri>,
+    /// Whether an escape in it may stand for a lower-case letter: then a parameter's name may be written in another way.
+    pub escaped_letters: bool,
 }
 
 impl<'a> Target<'a> {
@@ -81,13 +83,15 @@ impl<'a> Target<'a> {
             None => (rest, None),
         };
         let path = if path.is_empty() { b"/" } else { path };
-        Some(Target { authority, path, query, legal: check(target) })
+        let mut escaped_letters = false;
+        let legal = check(target, &mut escaped_letters);
+        Some(Target { authority, path, query, legal, escaped_letters: escaped_letters || legal.is_err() })
     }
 }
 
 /// Whether a target has only bytes that are taken. More is taken than the RFC allows: raw `{ } | ^ \ ` " < >` are what
-/// un-rendered advertising macros look like, and losing them helps nobody.
-fn check(target: &[u8]) -> Result<(), IllegalUri> {
+/// un-rendered advertising macros look like, and losing them helps nobody. On the way it is seen whether letters are escaped.
+fn check(target: &[u8], escaped_letters: &mut bool) -> Result<(), IllegalUri> {
     // A vector loop for what is nearly always absent; the position is looked for only when it is there.
     if target.iter().fold(0, |seen, b| seen | b) > 0x7f {
         return Err(IllegalUri::NotAscii(target.iter().position(|b| *b > 0x7f).unwrap_or(0)));
@@ -100,9 +104,11 @@ fn check(target: &[u8]) -> Result<(), IllegalUri> {
         at += step;
         // Escapes come in runs.
         while target.get(at) == Some(&b'%') {
-            let digits = target.get(at + 1..at + 3);
-            if !digits.is_some_and(|d| d[0].is_ascii_hexdigit() && d[1].is_ascii_hexdigit()) {
-                return Err(IllegalUri::Escape(at));
+            match target.get(at + 1..at + 3) {
+                Some([high, low]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                    *escaped_letters |= matches!(high, b'6' | b'7');
+                }
+                _ => return Err(IllegalUri::Escape(at)),
             }
             at += 3;
         }
@@ -218,6 +224,8 @@ mod tests {
         for fine in [&br#"/i?a={}|^\`"<>"#[..], b"/i?a=%FF%00", b"/i?", b"/%2F/x", b"/i?a=%7b"] {
             assert_eq!(target(fine).legal, Ok(()), "{fine:?}");
         }
+        assert!(target(b"/i?%6euid=1").escaped_letters && target(b"/i?n%75id=1").escaped_letters);
+        assert!(!target(b"/i?a=%2F%3D%41").escaped_letters && target(b"/i?%6euid=%zz").escaped_letters);
         assert_eq!(target(b"/i?a=%zz").legal, Err(IllegalUri::Escape(5)));
         assert_eq!(target(b"/i?a=%").legal, Err(IllegalUri::Escape(5)));
         assert_eq!(target(b"/i?a=%4").legal, Err(IllegalUri::Escape(5)));
@@ -236,7 +244,7 @@ mod tests {
             }];
             let r = Request {
                 method: Method::Get,
-                target: Target { authority: absolute, path: b"/i", query: None, legal: Ok(()) },
+                target: Target { authority: absolute, path: b"/i", query: None, legal: Ok(()), escaped_letters: false },
                 authority: None,
                 headers: Headers::new(&line, &list),
                 body: b"",

@@ -11,6 +11,7 @@ use crate::net::Network;
 use crate::net::http1::Name;
 use crate::platform::units::Span;
 use bytes::Bytes;
+use memchr::memmem;
 use regex::bytes::Regex;
 
 /// Name and version of this collector in bad rows.
@@ -58,6 +59,8 @@ pub type DomainChoice = usize;
 pub struct Settings {
     pub collector: Bytes,
     pub path_map: PathMap,
+    /// Looks for the name of the parameter that tells an id.
+    pub nuid: memmem::Finder<'static>,
     pub cookie_name: Vec<u8>,
     pub cookie: Option<CookieText>,
     pub client_cookie: Option<CookieText>,
@@ -123,6 +126,7 @@ impl Settings {
         Ok(Settings {
             collector: Bytes::from(format!("snowshed-{VERSION}-journal")),
             path_map: config.path_map.iter().map(|(from, to)| (path(from), path(to))).collect(),
+            nuid: memmem::Finder::new(b"nuid"),
             cookie_name: config.cookie.name.clone().into_bytes(),
             cookie: config
                 .cookie

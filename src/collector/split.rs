@@ -84,7 +84,9 @@ impl Batch {
             _ => return Err("self-describing JSON, so that it can be split"),
         };
         let Some(data) = json.take("data") else { return Err("self-describing JSON, so that it can be split") };
-        let Some(items) = data.as_array() else { return Err("an array of events, so that it can be split") };
+        let Some(items) = data.as_array().filter(|items| !items.is_empty()) else {
+            return Err("an array of events, so that it can be split");
+        };
         let events: Vec<String> = items.iter().map(Json::to_text).collect();
         let array = 2 + events.iter().map(String::len).sum::<usize>() + events.len().saturating_sub(1);
         let envelope = size.saturating_sub(array);

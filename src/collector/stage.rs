@@ -115,7 +115,7 @@ pub fn build(
         gate: Gate::new(ConnectionLimits { total: limits.connections, per_address: limits.connections_per_address }),
         shared: Shared {
             settings: Arc::new(settings),
-            limits: Arc::new(connection_settings(config)),
+            limits: Arc::new(connection_settings(config, appender.stalled_after())),
             appender,
             health,
             clock,
@@ -144,9 +144,11 @@ fn worker_count(configured: usize) -> usize {
     }
 }
 
-fn connection_settings(config: &Config) -> ConnectionSettings {
+/// `stalled_after`: when the journal itself takes no more.
+fn connection_settings(config: &Config, stalled_after: Duration) -> ConnectionSettings {
     let l = &config.limits;
     let ms = Span::as_millis;
+    let stalled_after = i64::try_from(stalled_after.as_millis()).unwrap_or(i64::MAX);
     ConnectionSettings {
         head: HeadLimits {
             line: l.request_line_max.as_usize(),
@@ -157,8 +159,8 @@ fn connection_settings(config: &Config) -> ConnectionSettings {
         queue_bytes: l.queue_bytes.as_usize(),
         requests: l.requests_per_connection,
         header_timeout: ms(l.header_timeout),
-        body_timeout: ms(l.body_timeout),
-        handler_timeout: ms(l.handler_timeout),
+        body_timeout: ms(l.body_timeout).min(ms(l.handler_timeout)),
+        store_timeout: ms(l.handler_timeout).min(stalled_after),
         write_timeout: ms(l.write_timeout),
         idle_timeout: ms(l.idle_timeout),
         http2: config.http2.enabled.then_some((config.http2.max_streams, config.http2.max_resets)),
@@ -200,8 +202,8 @@ impl Collector {
         }
         for (listener, tls) in listeners {
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            let (gate, metrics) = (self.gate.clone(), self.shared.metrics.clone());
-            accepting.spawn(accept(listener, tls, gate, metrics, hands.clone(), stopped.clone()));
+            let (shared, gate) = (self.shared.clone(), self.gate.clone());
+            accepting.spawn(accept(listener, tls, shared, gate, hands.clone(), stopped.clone()));
         }
         drop(hands);
         let told = tokio::select! {
@@ -307,12 +309,15 @@ async fn connection(worker: Arc<Worker>, accepted: Accepted, open: Arc<AtomicUsi
 }
 
 async fn secure(stream: TcpStream, acceptor: TlsAcceptor, worker: Arc<Worker>, peer: IpAddr, options: Options) {
-    let Ok(Ok(stream)) = tokio::time::timeout(options.handshake_timeout, acceptor.accept(stream)).await else {
+    // What only the handshake needs goes with it; and the session, which is large, is not copied into every future below.
+    let handshake = Box::pin(tokio::time::timeout(options.handshake_timeout, acceptor.accept(stream)));
+    let Ok(Ok(stream)) = handshake.await else {
         worker.shared.metrics.refused(Refusal::Handshake, 1);
         return;
     };
+    let stream = Box::new(stream);
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-        http2::serve(stream, worker, peer).await;
+        Box::pin(http2::serve(stream, worker, peer)).await;
     } else {
         serve(stream, worker, peer).await;
     }

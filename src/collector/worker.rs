@@ -38,7 +38,7 @@ pub struct ConnectionSettings {
     pub requests: u64,
     pub header_timeout: i64,
     pub body_timeout: i64,
-    pub handler_timeout: i64,
+    pub store_timeout: i64,
     pub write_timeout: i64,
     pub idle_timeout: i64,
     pub http2: Option<(u32, u32)>,
@@ -114,6 +114,12 @@ impl Worker {
         self.coarse.load(Ordering::Relaxed)
     }
 
+    /// Whether records of another request may be added.
+    pub fn has_room(&self, open: &Open) -> bool {
+        let limits = &self.shared.limits;
+        open.has_room(limits.queue_bytes, self.coarse_ms().saturating_sub(limits.store_timeout))
+    }
+
     /// Whether replies should say `Connection: close`.
     pub fn is_draining(&self) -> bool {
         self.shared.draining.load(Ordering::Relaxed)
@@ -155,11 +161,11 @@ impl Worker {
     /// Hands records to the journal, for ever.
     pub async fn flush(self: Arc<Self>) {
         loop {
-            let batch = std::future::poll_fn(|cx| self.hot().open.poll_next(cx)).await;
+            let batch = std::future::poll_fn(|cx| self.hot().open.poll_next(cx, self.coarse_ms())).await;
             let worker = self.clone();
             tokio::spawn(async move {
-                let bytes = batch.append(&worker.shared.appender, &worker.shared.metrics).await;
-                worker.hot().open.finished(bytes);
+                let key = batch.append(&worker.shared.appender, &worker.shared.metrics).await;
+                worker.hot().open.finished(key);
             });
         }
     }

@@ -110,6 +110,19 @@ impl Config {
         section("lake", self.lake.check());
         section("warehouse", self.warehouse.check());
         section("serving", self.serving.check());
+        let (record, most) = (self.collector.limits.record_max_bytes, self.journal.max_record_bytes);
+        // A full batch's record may have one byte more, a row that quotes one some hundred.
+        let row = self.collector.limits.payload_max_bytes.max(record).0.saturating_add(4096);
+        if row > most.0 {
+            problems.push((
+                "journal.max_record_bytes".into(),
+                format!(
+                    "is {most}; it must be 4 KiB more than collector.limits.record_max_bytes ({record}) and \
+                     collector.limits.payload_max_bytes ({})",
+                    self.collector.limits.payload_max_bytes
+                ),
+            ));
+        }
         let mut names = std::collections::BTreeSet::new();
         for view in &self.views {
             if !names.insert(view.name.as_str()) {

@@ -11,6 +11,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
+use std::time::Duration;
 
 /// What a waiting record costs beside its body.
 const OVERHEAD: u64 = (size_of::<Record>() + frame::HEADER) as u64;
@@ -24,6 +25,12 @@ pub struct Appender {
 }
 
 impl Appender {
+    /// How long a write or sync may take before appends are refused (`journal.stalled_after`); a caller that waits longer
+    /// for an append waits for a disk that does not answer.
+    pub fn stalled_after(&self) -> Duration {
+        self.queue.stalled_after()
+    }
+
     /// Queues the records at once and resolves when they are durable. They get numbers that follow one another, and stand
     /// or fall together. Dropping the future does not take them back.
     ///

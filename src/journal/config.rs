@@ -22,7 +22,8 @@ pub struct Config {
     /// The least time from the beginning of one write to that of the next. 0 writes whatever is there at once; appends
     /// that arrive during a sync share the next one in any case. More saves CPU and disk work at the price of latency.
     pub commit_interval: Span,
-    /// When a write or sync has not come back for this long, appends are refused and readiness goes off.
+    /// When a write or sync has not come back for this long, appends are refused, requests that wait are answered 503, and
+    /// readiness goes off.
     pub stalled_after: Span,
     /// How much of the newest records is kept in memory for readers that follow the end.
     pub tail_bytes: ByteSize,

@@ -118,6 +118,11 @@ impl Queue {
         Queue { state: Mutex::default(), filled: Condvar::new(), max_bytes, max_requests, stalled_after }
     }
 
+    /// How long the writer may be busy with one write or sync before appends are refused.
+    pub(super) fn stalled_after(&self) -> Duration {
+        self.stalled_after
+    }
+
     /// The most bytes that it holds.
     pub(super) fn max_bytes(&self) -> u64 {
         self.max_bytes

@@ -6,6 +6,7 @@
 mod harness;
 
 mod bad_input;
+mod collector;
 mod configuration;
 mod filters;
 mod kafka;

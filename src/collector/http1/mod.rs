@@ -70,7 +70,6 @@ pub struct Connection<S> {
     waker_set: bool,
 }
 
-#[cfg(any(test, fuzzing))]
 pub(super) use render::{Persistence, render};
 pub(super) use write::refusal;
 
@@ -175,7 +174,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         match progress {
             Progress::Answered { stored: true } => {
                 hot.open.submit(self.ticket.slot.clone());
-                self.expire_in(limits.handler_timeout);
+                self.expire_in(limits.store_timeout);
                 self.phase = Phase::Wait;
             }
             Progress::Answered { stored: false } => self.answer(cx, None, hot),

@@ -324,7 +324,7 @@ impl Round<'_> {
         let shared = &self.worker.shared;
         let Hot { open, wall, entropy, .. } = &mut *self.hot;
         let draining = self.worker.is_draining();
-        let has_room = open.has_room(shared.limits.queue_bytes);
+        let has_room = self.worker.has_room(open);
         let mut thrown_away = Records::default();
         let records = if has_room { &mut open.records } else { &mut thrown_away };
         match answer(&shared.settings, request, wall, draining, entropy, records) {

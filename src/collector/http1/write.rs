@@ -123,8 +123,8 @@ fn settle(ready: Ready, waited: Option<&Waited>, metrics: &CollectorMetrics, acc
             recipe.overloaded()
         }
         (Ready::Stored(recipe), _) => {
-            metrics.refused(Refusal::HandlerTimeout, 1);
-            recipe.timed_out()
+            metrics.refused(Refusal::Stalled, 1);
+            recipe.overloaded()
         }
     }
 }

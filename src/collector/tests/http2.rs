@@ -101,6 +101,10 @@ fn large_bodies_and_drain() {
         exchange(TcpStream::connect(server.addr).await.unwrap(), vec![post(4095), post(4096)]).await
     });
     assert_eq!((replies[0].0.status().as_u16(), replies[1].0.status().as_u16()), (200, 413));
+    // A body that means nothing is not held against the event.
+    let get = (Request::get("http://h/i?e=pv").body(()).unwrap(), &LARGE[..]);
+    let replies = block_on(async { exchange(TcpStream::connect(server.addr).await.unwrap(), vec![get]).await });
+    assert_eq!(replies[0].0.status().as_u16(), 200);
     // A connection that rests is told to go away.
     let ended = block_on(async {
         let io = TcpStream::connect(server.addr).await.unwrap();
@@ -112,7 +116,20 @@ fn large_bodies_and_drain() {
     });
     assert!(ended.is_ok());
     server.stop();
-    assert_eq!(server.count(), 1);
+    assert_eq!(server.count(), 2);
+}
+
+#[test]
+fn a_disk_that_hangs_is_503_here_too() {
+    let fs = crate::platform::fs_sim::SimFs::new(11);
+    let server = Server::on_patient("", &fs, Duration::from_millis(300));
+    fs.hold_syncs(true);
+    let replies = block_on(async {
+        exchange(TcpStream::connect(server.addr).await.unwrap(), vec![get("/i"), get("/health")]).await
+    });
+    assert_eq!((replies[0].0.status().as_u16(), replies[1].0.status().as_u16()), (503, 200));
+    assert_eq!(replies[0].0.headers()["retry-after"], "5");
+    fs.hold_syncs(false);
 }
 
 #[test]
@@ -140,6 +157,31 @@ fn opening_and_taking_back_is_not_for_free() {
     fs.hold_syncs(false);
     assert!(opened >= 20, "{opened}");
     assert_eq!(server.metric("snowshed_collector_refusals_total{reason=\"flood\"}"), 1.0);
+}
+
+#[test]
+fn a_client_that_takes_a_few_back_is_served_on() {
+    let server = Server::new("http2 = { max_resets = 1 }");
+    block_on(async {
+        let io = TcpStream::connect(server.addr).await.unwrap();
+        let (mut client, connection) = h2::client::handshake(io).await.unwrap();
+        let driving = tokio::spawn(connection);
+        for n in 0..200 {
+            client = client.ready().await.unwrap();
+            if n % 16 == 15 {
+                // Taken back while its body is awaited, so that it is surely under way.
+                let post = Request::post("http://h/a/b").body(()).unwrap();
+                let (_, mut stream) = client.send_request(post, false).unwrap();
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                stream.send_reset(h2::Reason::CANCEL);
+            } else {
+                let (response, _) = client.send_request(get("/i").0, true).unwrap();
+                assert_eq!(response.await.unwrap().status().as_u16(), 200);
+            }
+        }
+        driving.abort();
+    });
+    assert_eq!(server.metric("snowshed_collector_refusals_total{reason=\"flood\"}"), 0.0);
 }
 
 #[test]

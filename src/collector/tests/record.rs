@@ -159,6 +159,9 @@ fn illegal_targets_are_kept_as_failed_rows() {
     let latin = Core::new("").raw(b"GET /i?a=caf\xe9 HTTP/1.1\r\nHost: h\r\n\r\n", b"");
     let payload = latin.rows[0]["data"]["payload"].as_str().unwrap();
     assert!(payload.contains("\"querystring_base64\":\"YT1jYWbp\""), "{payload}");
+    let path = Core::new("").raw(b"GET /a%20/caf\xe9?b HTTP/1.1\r\nHost: h\r\n\r\n", b"");
+    let payload = path.rows[0]["data"]["payload"].as_str().unwrap();
+    assert!(payload.contains("\"path_base64\":\"L2ElMjAvY2Fm6Q==\""), "{payload}");
     let post = Core::new("").post("POST /a/b?%zz HTTP/1.1", b"{\"event\":1}");
     assert_eq!((post.status, post.body()), (200, "ok"));
     assert!(post.rows[0]["data"]["payload"].as_str().unwrap().contains("event"));

@@ -56,6 +56,13 @@ impl Server {
         start(toml, open(Path::new("/data/journal"), fs.shared()), None)
     }
 
+    /// As [`Server::on`], with another patience with the disk.
+    pub fn on_patient(toml: &str, fs: &SimFs, stalled_after: Duration) -> Self {
+        let stalled_after = crate::platform::units::Span::from_millis(stalled_after.as_millis() as i64);
+        let config = crate::journal::Config { stalled_after, ..crate::journal::Config::default() };
+        start(toml, open_with(&config, Path::new("/data/journal"), fs.shared()), None)
+    }
+
     pub fn connect(&self) -> Client {
         Client::to(self.addr)
     }
@@ -114,7 +121,11 @@ impl Drop for Server {
 }
 
 fn open(dir: &Path, fs: Arc<dyn Fs>) -> Journal {
-    Journal::open(&crate::journal::Config::default(), dir, fs, Clock::System, &Metrics::new()).unwrap().0
+    open_with(&crate::journal::Config::default(), dir, fs)
+}
+
+fn open_with(config: &crate::journal::Config, dir: &Path, fs: Arc<dyn Fs>) -> Journal {
+    Journal::open(config, dir, fs, Clock::System, &Metrics::new()).unwrap().0
 }
 
 pub struct Client(pub TcpStream);

@@ -100,6 +100,11 @@ fn what_cannot_be_cut_is_one_row() {
         assert_eq!((asked.status, asked.payloads.len(), asked.rows.len()), (200, 0, 1), "{}", &body[..40]);
         assert_eq!(violation(&asked, 0), (10_000, (base() + body.len()) as u64));
     }
+    // Nothing to cut, and just at the limit: S - D is below it.
+    let plain = r#"{"schema":"iglu:a/b/jsonschema/1-0-0","data":[],"x":""}"#;
+    let body = plain.replace("\"x\":\"", &format!("\"x\":\"{}", "y".repeat(10_000 - base() - plain.len())));
+    let asked = post(&body);
+    assert_eq!((asked.payloads.len(), violation(&asked, 0)), (0, (10_000, 10_000)));
     let not_utf8 =
         [&b"{\"schema\":\"iglu:a/b/jsonschema/1-0-0\",\"data\":[\"\xff"[..], filler.as_bytes(), b"\"]}"].concat();
     assert_eq!(Core::new(LIMITS).post(HEAD, &not_utf8).rows.len(), 1);

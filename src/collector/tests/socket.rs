@@ -177,26 +177,109 @@ fn a_client_that_does_not_read_is_cut() {
 }
 
 #[test]
-fn storing_that_takes_too_long_is_408() {
+fn storing_that_takes_longer_than_the_handler_may_is_503() {
     let fs = SimFs::new(4);
     let server = Server::on("limits = { handler_timeout = \"300ms\" }", &fs);
     fs.hold_syncs(true);
     let reply = server.once(GET);
-    assert!(status(&reply) == 408 && reply.contains("Connection: close"), "{reply}");
+    assert!(
+        status(&reply) == 503 && reply.contains("Connection: close") && reply.contains("Retry-After: 5"),
+        "{reply}"
+    );
     assert!(reply.contains("Access-Control-Allow-Origin") && !reply.contains("Set-Cookie"));
     fs.hold_syncs(false);
 }
 
 #[test]
+fn a_body_slower_than_the_handler_may_be_is_408() {
+    let server = Server::new("limits = { handler_timeout = \"300ms\" }");
+    let started = Instant::now();
+    let reply = server.once(b"POST /a/b HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhi");
+    assert_eq!(status(&reply), 408);
+    assert!(started.elapsed() < Duration::from_secs(3));
+}
+
+/// How many of the payloads have this query string.
+fn times(server: &Server, query: &str) -> usize {
+    server.stored().0.iter().filter(|p| p.querystring.as_deref() == Some(query.as_bytes())).count()
+}
+
+#[test]
+fn a_disk_that_hangs_is_answered_in_time_and_what_it_writes_later_is_there_once() {
+    let fs = SimFs::new(10);
+    let stalled_after = Duration::from_millis(500);
+    let server = Server::on_patient("limits = { retry_after = \"7s\" }", &fs, stalled_after);
+    let get = |id: usize, round: usize| {
+        format!("GET /i?e=pv&eid={id} HTTP/1.1\r\nHost: h\r\nX-Round: {round}\r\nOrigin: https://a.example\r\n\r\n")
+    };
+    let ask = |id: usize, round: usize| {
+        let mut client = server.connect();
+        client.send(get(id, round).as_bytes());
+        client
+    };
+    assert_eq!(status(&ask(0, 0).reply()), 200);
+
+    fs.hold_syncs(true);
+    let started = Instant::now();
+    // One after the other, so that they become several appends and more wait behind those.
+    let mut waiting: Vec<Client> = Vec::new();
+    for id in 1..=8 {
+        waiting.push(ask(id, 1));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    for client in &mut waiting {
+        let reply = client.rest();
+        assert!(status(&reply) == 503 && reply.contains("Retry-After: 7\r\n"), "{reply}");
+        assert!(reply.contains("Connection: close") && !reply.contains("Set-Cookie"), "{reply}");
+        assert!(reply.contains("Access-Control-Allow-Origin: https://a.example"), "the page may read why: {reply}");
+    }
+    let took = started.elapsed();
+    assert!((stalled_after..stalled_after + Duration::from_secs(2)).contains(&took), "{took:?}");
+    assert_eq!(server.metric("snowshed_collector_refusals_total{reason=\"stalled\"}"), 8.0);
+
+    // From now on nobody waits for nothing, and readiness is off; liveness is not.
+    let started = Instant::now();
+    let mut client = server.connect();
+    for id in 20..30 {
+        client.send(get(id, 1).as_bytes());
+        let reply = client.reply();
+        assert!(status(&reply) == 503 && reply.contains("Retry-After"), "{reply}");
+    }
+    assert!(started.elapsed() < Duration::from_millis(400), "{:?}", started.elapsed());
+    client.send(b"GET /sink-health HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(status(&client.reply()), 503);
+    client.send(b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(status(&client.reply()), 200);
+
+    fs.hold_syncs(false);
+    let until = Instant::now() + Duration::from_secs(20);
+    while server.count() < 9 {
+        assert!(Instant::now() < until, "what waited is not written: {}", server.count());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    for id in (1..=8).chain(20..30) {
+        assert_eq!(status(&ask(id, 2).reply()), 200, "the client's retry");
+    }
+    for id in 0..=8 {
+        let late = usize::from(id > 0);
+        assert_eq!(times(&server, &format!("e=pv&eid={id}")), 1 + late, "late and again, the same event: {id}");
+    }
+    for id in 20..30 {
+        assert_eq!(times(&server, &format!("e=pv&eid={id}")), 1, "what was refused at once was not kept: {id}");
+    }
+}
+
+#[test]
 fn connections_are_limited() {
-    let server = Server::new("limits = { connections = 3 }");
+    let server = Server::new("limits = { connections = 3, retry_after = \"9s\" }\nhsts = { enabled = true }");
     let mut inside: Vec<Client> = (0..3).map(|_| server.connect()).collect();
     for client in &mut inside {
         client.send(GET);
         assert_eq!(status(&client.reply()), 200);
     }
     let turned_away = server.connect().rest();
-    assert!(turned_away.starts_with("HTTP/1.1 503") && turned_away.contains("Retry-After"), "{turned_away}");
+    assert!(turned_away.starts_with("HTTP/1.1 503") && turned_away.contains("Retry-After: 9\r\n"), "{turned_away}");
+    assert!(turned_away.contains("Strict-Transport-Security") && turned_away.contains("Connection: close"));
     drop(inside.pop());
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!(status(&server.once(b"GET /i HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")), 200);
@@ -217,6 +300,14 @@ fn proxy_protocol() {
     assert_eq!(&server.stored().0[0].ip[..], b"203.0.113.7");
     assert_eq!(server.once(close.as_bytes()), "", "without the header nobody is served");
     assert_eq!(server.count(), 1);
+    let mut v2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x21\x00\x24".to_vec();
+    for addr in ["2001:db8::9", "::1"] {
+        v2.extend_from_slice(&addr.parse::<std::net::Ipv6Addr>().unwrap().octets());
+    }
+    v2.extend_from_slice(&[0x12, 0x34, 0, 80]);
+    v2.extend_from_slice(close.as_bytes());
+    assert_eq!(status(&server.once(&v2)), 200);
+    assert_eq!(&server.stored().0[1].ip[..], b"2001:db8::9");
 }
 
 #[test]

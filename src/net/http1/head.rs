@@ -1,6 +1,7 @@
 //! The head of a request: request line and header fields, as stretches of the buffer that they came in.
 
 use super::names::Name;
+use memchr::{memchr2, memchr3};
 
 /// A stretch of the buffer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -314,23 +315,18 @@ fn field(buf: &[u8], from: usize, most: usize) -> Result<Option<(Header, usize)>
     Ok(Some((header, from + end + 2)))
 }
 
-/// The first control character, but for a tab; in a target also the first space or tab. In blocks, so that the compiler makes
-/// vector comparisons of it.
+/// The first control character, but for a tab; in a target also the first space or tab. First the end that is expected is
+/// looked for, then whether something else is before it: two vector loops without a branch in them.
 #[inline]
 fn find_stop(bytes: &[u8], in_target: bool) -> Option<usize> {
-    const BLOCK: usize = 16;
-    let stops = |b: u8| {
-        let control = (b < 0x20) | (b == 0x7f);
-        if in_target { control | (b == b' ') } else { control & (b != b'\t') }
-    };
-    let mut at = 0;
-    while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<BLOCK>) {
-        if block.iter().fold(false, |found, &b| found | stops(b)) {
-            break;
-        }
-        at += BLOCK;
+    let control = |b: u8| (b < 0x20) | (b == 0x7f);
+    let stops = |b: u8| if in_target { control(b) } else { control(b) & (b != b'\t') };
+    let end = if in_target { memchr3(b' ', b'\r', b'\n', bytes) } else { memchr2(b'\r', b'\n', bytes) };
+    let before = bytes.get(..end.unwrap_or(bytes.len()))?;
+    if before.iter().fold(0u8, |found, &b| found | u8::from(stops(b))) == 0 {
+        return end;
     }
-    bytes.get(at..)?.iter().position(|&b| stops(b)).map(|n| at + n)
+    before.iter().position(|&b| stops(b))
 }
 
 /// Whether bytes may become the end of a request line when more come.
