@@ -19,6 +19,19 @@ const BREAK: u8 = 0xFF;
 const AT: i64 = 1_709_979_631_456;
 const MAX_DEPTH: usize = 40;
 
+/// What cannot fail, or must not: a failure is the finding.
+fn must<T, E: std::fmt::Debug>(result: Result<T, E>, of: &str) -> T {
+    match result {
+        Ok(value) => value,
+        Err(e) => broken(&format!("{e:?}: {of}")),
+    }
+}
+
+fn broken(what: &str) -> ! {
+    // The fuzzer takes a panic for a finding.
+    panic!("{what}")
+}
+
 struct Core {
     enricher: Enricher,
     resolver: Arc<Resolver>,
@@ -50,24 +63,23 @@ const STEPS: [(&str, &str); 7] = [
 
 pub(super) fn steps() -> Steps {
     let config = |(path, parameters): &(&str, &str)| {
-        let schema = SchemaKey::parse_path(path).unwrap_or_else(|e| panic!("{path}: {e:?}"));
+        let schema = must(SchemaKey::parse_path(path), path);
         let parameters: serde_json::Value = serde_json::from_str(parameters).unwrap_or_default();
         let data = serde_json::json!({"vendor": schema.vendor(), "name": schema.name(), "enabled": true, "parameters": parameters});
         StepConfig { file: path.into(), schema, data }
     };
     let configs: Vec<StepConfig> = STEPS.iter().map(config).collect();
-    Steps::from_configs(&configs).unwrap_or_else(|e| panic!("{e:?}"))
+    must(Steps::from_configs(&configs), "the configurations above")
 }
 
 fn core() -> &'static Core {
     static CORE: OnceLock<Core> = OnceLock::new();
     CORE.get_or_init(|| {
         // No registry and no folder: every look-up ends in memory.
-        let resolver =
-            schema::build(&schema::Config::default(), None, &Metrics::new()).unwrap_or_else(|e| panic!("{e}"));
+        let resolver = must(schema::build(&schema::Config::default(), None, &Metrics::new()), "without folders");
         let enricher = Enricher::new(&Config::default(), steps(), resolver.clone(), uuid::Uuid::nil());
         let schemas = resolver.list("");
-        Core { enricher: enricher.unwrap_or_else(|e| panic!("{e}")), resolver, schemas }
+        Core { enricher: must(enricher, "the default configuration"), resolver, schemas }
     })
 }
 
@@ -79,7 +91,7 @@ pub fn payload(data: &[u8]) {
         6 => (RecordKind::BadRow, Bytes::copy_from_slice(rest)),
         path => (RecordKind::Payload, request(path, rest)),
     };
-    let run = || core().enricher.process(Offset(7), kind, &record, AT).unwrap_or_else(|e| panic!("{e}")).items;
+    let run = || must(core().enricher.process(Offset(7), kind, &record, AT), "no registry").items;
     let items = run();
     assert!(!items.is_empty(), "a record without an outcome");
     for (i, item) in items.iter().enumerate() {
@@ -87,7 +99,7 @@ pub fn payload(data: &[u8]) {
         match &item.outcome {
             Outcome::Enriched(event) => good(event),
             Outcome::Failed(failure) => bad(failure, kind),
-            other => panic!("{other:?}"),
+            other => broken(&format!("{other:?}")),
         }
     }
     assert_eq!(items, run(), "the same record gave something else");
@@ -131,7 +143,7 @@ fn good(event: &Event) {
     let line = tsv::line(event);
     assert_eq!(line.split('\t').count(), 131, "{line}");
     assert!(!line.contains('\n') && line.len() <= tsv::longest(event), "{line}");
-    let back = tsv::read(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
+    let back = must(tsv::read(&line), &line);
     assert_eq!(tsv::line(&back), line);
     shown(event);
 }
@@ -146,9 +158,9 @@ fn shown(event: &Event) {
 fn bad(failure: &Failure, kind: RecordKind) {
     if kind == RecordKind::Payload {
         assert_ne!(failure.cause.kind, crate::event::BadRowKind::GenericError, "{}", failure.bad_row);
-        let row = json::parse(&failure.bad_row, 200).unwrap_or_else(|e| panic!("{e}: {}", failure.bad_row));
+        let row = must(json::parse(&failure.bad_row, 200), &failure.bad_row);
         let uri = row.get("schema").and_then(Json::as_str).unwrap_or_default();
-        let key = SchemaKey::parse(uri).unwrap_or_else(|e| panic!("{e:?}: {uri}"));
+        let key = must(SchemaKey::parse(uri), uri);
         let problems = compiled(&key).validate(row.get("data").unwrap_or(&Json::Null));
         assert!(problems.is_empty(), "{problems:?}: {}", failure.bad_row);
     }
@@ -161,11 +173,11 @@ fn bad(failure: &Failure, kind: RecordKind) {
 fn compiled(key: &SchemaKey) -> Arc<CompiledSchema> {
     let resolver = &core().resolver;
     if matches!(resolver.get(key), Lookup::NotYet) {
-        resolver.fetch(std::slice::from_ref(key)).unwrap_or_else(|e| panic!("{e}"));
+        must(resolver.fetch(std::slice::from_ref(key)), "no registry");
     }
     match resolver.get(key) {
         Lookup::Found(schema) => schema,
-        other => panic!("{key}: {other:?}"),
+        other => broken(&format!("{key}: {other:?}")),
     }
 }
 
@@ -183,7 +195,7 @@ pub fn self_describing(data: &[u8]) {
         return;
     };
     let once = json.to_text();
-    let again = json::parse(&once, MAX_DEPTH).unwrap_or_else(|e| panic!("{e}: {once}"));
+    let again = must(json::parse(&once, MAX_DEPTH), &once);
     assert_eq!(again.to_text(), once);
     match second {
         Some(data) => {
@@ -226,7 +238,7 @@ fn event_of(text: &str) {
 pub fn uri(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Ok(uri) = Uri::parse(text) {
-        let again = Uri::parse(uri.text()).unwrap_or_else(|e| panic!("{text:?} gives {:?}: {e}", uri.text()));
+        let again = must(Uri::parse(uri.text()), text);
         assert_eq!(again, uri.clone().into_owned());
         assert!(!uri.text().contains([' ', '\t', '\n']), "{text:?}");
     }
@@ -238,7 +250,7 @@ pub fn line(data: &[u8]) {
     if let Ok(event) = tsv::read(text) {
         let line = tsv::line(&event);
         assert_eq!(line.split('\t').count(), 131);
-        let again = tsv::read(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        let again = must(tsv::read(&line), &line);
         assert_eq!(tsv::line(&again), line);
         shown(&event);
     }
