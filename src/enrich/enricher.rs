@@ -12,12 +12,12 @@ use super::loader::bundle::{self, BundleError};
 use super::loader::{self, FormatViolation, Texts};
 use super::one::EventRun;
 use super::recorded;
-use super::schemas::Schemas;
+use super::schemas::{Answers, Schemas};
 use super::steps::Steps;
 use crate::event::{EventAddr, Failure, Offset, Outcome, Processed, SchemaKey, thrift};
 use crate::journal::RecordKind;
 use crate::platform::clock::Millis;
-use crate::schema::{Outage, Resolver};
+use crate::schema::{Network, Outage, Resolver};
 use bytes::Bytes;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -51,9 +51,6 @@ pub struct Processing {
 /// Schemas that have to be fetched before a record can be done.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Wanted(pub Vec<SchemaKey>);
-
-/// More rounds of fetching than any record needs: payload_data, then what is in it, then what supersedes that.
-const MAX_ROUNDS: usize = 8;
 
 impl Enricher {
     /// Puts the core together. `journal_id` is the name space of event ids that have to be made up.
@@ -105,7 +102,18 @@ impl Enricher {
         body: &Bytes,
         etl_ms: Millis,
     ) -> Result<Processing, Wanted> {
-        let schemas = Schemas::new(&self.resolver);
+        self.pass(offset, kind, body, etl_ms, &Answers::default())
+    }
+
+    fn pass(
+        &self,
+        offset: Offset,
+        kind: RecordKind,
+        body: &Bytes,
+        etl_ms: Millis,
+        answers: &Answers,
+    ) -> Result<Processing, Wanted> {
+        let schemas = Schemas::new(&self.resolver, answers);
         let run = || {
             let mut run = Run { enricher: self, schemas: &schemas, offset, etl_ms, done: Processing::default() };
             match kind {
@@ -143,20 +151,40 @@ impl Enricher {
         body: &Bytes,
         etl_ms: Millis,
     ) -> Result<Processing, Outage> {
-        let mut keys = Vec::new();
-        for _ in 0..MAX_ROUNDS {
-            match self.attempt(offset, kind, body, etl_ms) {
+        self.process_asking(offset, kind, body, etl_ms, Network::Free)
+    }
+
+    /// As [`Enricher::process`], for a record that came from outside a moment ago: what strangers make up is not to keep the
+    /// registries busy, nor the events behind it waiting.
+    ///
+    /// # Errors
+    /// As [`Enricher::process`].
+    pub fn process_arriving(
+        &self,
+        offset: Offset,
+        kind: RecordKind,
+        body: &Bytes,
+        etl_ms: Millis,
+    ) -> Result<Processing, Outage> {
+        self.process_asking(offset, kind, body, etl_ms, Network::Budgeted)
+    }
+
+    fn process_asking(
+        &self,
+        offset: Offset,
+        kind: RecordKind,
+        body: &Bytes,
+        etl_ms: Millis,
+        network: Network,
+    ) -> Result<Processing, Outage> {
+        let mut answers = Answers::default();
+        // Every round answers at least one name that the record holds, and no pass asks for the same name twice.
+        loop {
+            match self.pass(offset, kind, body, etl_ms, &answers) {
                 Ok(done) => return Ok(done),
-                Err(Wanted(wanted)) => keys = wanted,
+                Err(Wanted(wanted)) => answers.fetch(&self.resolver, wanted, network)?,
             }
-            self.resolver.fetch(&keys)?;
         }
-        Err(Outage {
-            schema: keys.first().map_or(String::new(), SchemaKey::uri),
-            registry: "all".to_owned(),
-            message: "fetched schemas do not stay in memory; raise iglu.cache_size".to_owned(),
-            retry_after: std::time::Duration::from_secs(1),
-        })
     }
 }
 

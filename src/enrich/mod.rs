@@ -11,6 +11,8 @@ mod enricher;
 mod error;
 mod failure;
 mod fingerprint;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod limits;
 mod loader;
 mod map;
@@ -77,6 +79,7 @@ pub struct Deps {
 /// # Errors
 /// [`BuildError`].
 pub fn build(config: &Config, deps: Deps) -> Result<Enrich, BuildError> {
+    deps.enricher.steps.register(&deps.metrics);
     stage::start(stage::Parts {
         enricher: deps.enricher,
         reader: deps.reader,

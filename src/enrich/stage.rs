@@ -209,7 +209,7 @@ fn process(shared: &Shared, entry: &Entry, etl_ms: i64) -> Option<super::enriche
     let mut backoff = Backoff::new(PAUSE.0, PAUSE.1);
     let mut waiting = false;
     loop {
-        let result = shared.enricher.process(entry.offset, entry.kind, &entry.body, etl_ms);
+        let result = shared.enricher.process_arriving(entry.offset, entry.kind, &entry.body, etl_ms);
         let outage = match result {
             Ok(done) => {
                 if waiting {

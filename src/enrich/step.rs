@@ -8,6 +8,7 @@ use super::params::Params;
 use super::query::QueryPairs;
 use super::uri::Uri;
 use crate::event::{Event, SchemaKey, SelfDescribing};
+use crate::telemetry::Metrics;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -21,6 +22,9 @@ pub trait Enrichment: Send + Sync {
     fn config_key(&self) -> Option<&SchemaKey> {
         None
     }
+
+    /// Registers what an operator should see of it, such as the hit rate of a cache.
+    fn register(&self, _metrics: &Metrics) {}
 
     /// Does its work on one event.
     fn apply(&self, cx: &mut StepContext<'_>);

@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// Names that nobody has. One hostile record can hold tens of thousands, and all of them must be remembered until it is done
-/// with, or it would be looked up for ever.
-const MISSING: u64 = 1 << 18;
+/// Names that nobody has. Anyone can make them up, so there are not many; a record that holds more carries its own answers
+/// until it is done with.
+const MISSING: u64 = 1 << 14;
 
 /// Where a schema came from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -74,6 +74,8 @@ fn bounded<V: Clone>(capacity: u64) -> Bounded<Box<str>, V> {
 
 impl Cache {
     pub(super) fn new(capacity: usize, metrics: ResolverMetrics) -> Self {
+        metrics.bound.set(capacity as i64);
+        metrics.missing_bound.set(MISSING as i64);
         Cache { found: bounded(capacity as u64), missing: bounded(MISSING), metrics }
     }
 
@@ -100,9 +102,13 @@ impl Cache {
         with_uri(key, |uri| self.look(uri).map_or(Lookup::NotYet, |(_, lookup)| lookup))
     }
 
-    /// Whether anything is known about the key. Counts nothing.
-    pub(super) fn knows(&self, key: &SchemaKey) -> bool {
-        with_uri(key, |uri| self.found.contains_key(uri) || self.missing.contains_key(uri))
+    /// As [`Cache::look_key`], but counts nothing.
+    pub(super) fn peek(&self, key: &SchemaKey) -> Lookup {
+        with_uri(key, |uri| match (self.found.get(uri), self.missing.get(uri)) {
+            (Some(held), _) => Lookup::Found(held.schema),
+            (None, Some(miss)) => Lookup::Missing(miss.history.clone()),
+            (None, None) => Lookup::NotYet,
+        })
     }
 
     pub(super) fn held(&self, key: &SchemaKey) -> Option<Held> {

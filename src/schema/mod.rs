@@ -4,10 +4,12 @@
 //! makes the pipeline wait and only the second fails an event; every cache is bounded; a schema that turns up while running
 //! takes effect without restart. `validator` is pure and knows nothing of registries.
 
+mod budget;
 mod cache;
 mod config;
 mod document;
 mod error;
+mod fetch;
 mod flight;
 mod lint;
 mod lookup;
@@ -24,8 +26,8 @@ pub use document::{CompiledSchema, Invalid};
 pub use error::{BuildError, Outage, PutProblem};
 pub use lint::{Finding, Stored, lint};
 pub use lookup::{Lookup, LookupError, LookupHistory};
-pub use resolver::{Resolver, build, build_reader};
+pub use resolver::{Network, Resolver, build, build_reader};
 pub use validator::{Report, SchemaIssue};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

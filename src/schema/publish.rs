@@ -31,6 +31,8 @@ impl Resolver {
             (Answer::Failed(error, _), _) => {
                 return Err(PutProblem::Write(std::io::Error::other(format!("{error:?}"))));
             }
+            // A folder is always asked.
+            (Answer::NotAsked, _) => return Err(PutProblem::NoStore),
         };
         if let Some(text) = published {
             return if is_same(&text, body) {

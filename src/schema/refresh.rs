@@ -7,10 +7,12 @@ use super::cache::{Held, Source};
 use super::resolver::{Outcome, Resolver};
 use crate::event::SchemaKey;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Requests to registries that one round makes at most; the rest waits for the next.
 const MAX_REQUESTS: usize = 64;
+/// No further request begins after this time: changed files wait for the round to end.
+const MAX_ROUND: Duration = Duration::from_secs(2);
 
 impl Resolver {
     /// One round: what the background thread does every few seconds.
@@ -23,7 +25,7 @@ impl Resolver {
                 tracing::info!(schema = %key, "the schema's file changed");
                 self.install(key, self.look_up(key, false));
             } else if held.origin.source == Source::Http && held.origin.since.elapsed() >= self.ttl {
-                old.push((held.origin.since, key.clone()));
+                old.push((false, held.origin.since, key.clone()));
             }
         }
         for miss in self.cache.all_missing() {
@@ -32,15 +34,20 @@ impl Resolver {
                 self.install(&miss.key, self.look_up(&miss.key, false));
             } else if miss.since.elapsed() >= self.missing_ttl {
                 if miss.used.load(Ordering::Relaxed) {
-                    old.push((miss.since, miss.key.clone()));
+                    old.push((true, miss.since, miss.key.clone()));
                 } else {
                     self.cache.forget_missing(&miss.key);
                 }
             }
         }
-        // The oldest first, so that a round that is cut short goes on where it stopped.
+        // Schemas in use before names that nobody has, which may be a stranger's inventions; the oldest first, so that a
+        // round that is cut short goes on where it stopped.
         old.sort();
-        for (_, key) in old.into_iter().take(MAX_REQUESTS) {
+        let begin = Instant::now();
+        for (_, _, key) in old.into_iter().take(MAX_REQUESTS) {
+            if begin.elapsed() > MAX_ROUND {
+                break;
+            }
             match self.look_up(&key, true) {
                 Outcome::Out(outage) => {
                     tracing::debug!(%outage, "a schema could not be refreshed and stays as it is");

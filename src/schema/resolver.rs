@@ -4,6 +4,7 @@
 //! configured; the built-in schemas; the other HTTP registries. Among HTTP registries the lower priority number comes first.
 //! The first that has it wins. If none has it and one gave no answer, nothing is concluded: that is an [`Outage`].
 
+use super::budget::Budget;
 use super::cache::{Cache, Source};
 use super::config::Config;
 use super::document::CompiledSchema;
@@ -20,13 +21,11 @@ use crate::telemetry::metrics::Metrics;
 use parking_lot::Mutex;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Threads that one call of `fetch` asks registries with.
-const FETCHERS: usize = 8;
-/// Versions that supersede one another are followed this far.
-const MAX_SUPERSEDED: usize = 8;
+/// What stands in a look-up history for a registry that was left in peace.
+const NOT_ASKED: &str = "not asked: too many names that no registry has came before this one";
 /// Name of our own registry in look-up histories.
 const OWN: &str = "local";
 
@@ -39,21 +38,36 @@ pub struct Resolver {
     /// Schemas may be stored in our own registry.
     pub(super) may_put: bool,
     /// By priority.
-    http: Vec<HttpRegistry>,
+    pub(super) http: Vec<HttpRegistry>,
     pub(super) cache: Cache,
-    flights: Flights,
+    pub(super) flights: Flights,
+    pub(super) budget: Budget,
     generation: AtomicU64,
     pub(super) putting: Mutex<()>,
     pub(super) ttl: Duration,
     pub(super) missing_ttl: Duration,
-    metrics: ResolverMetrics,
+    pub(super) metrics: ResolverMetrics,
 }
 
 /// What asking around gave.
 pub(super) enum Outcome {
-    Found(CompiledSchema, Source),
+    Found(Arc<CompiledSchema>, Source),
     Missing(LookupHistory),
+    /// Nobody at hand has it, and the registries were not to be asked.
+    NotAsked(LookupHistory),
     Out(Outage),
+}
+
+/// Whether registries may be asked over the network.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Network {
+    /// They may.
+    Free,
+    /// They may as long as not too many names that nobody has were asked for: what strangers send must not keep the
+    /// registries, and the events behind, busy.
+    Budgeted,
+    /// They may not: folders, built-in schemas and what was kept on disk have to do.
+    Without,
 }
 
 /// Makes the resolver and the thread that keeps it fresh, which ends when the resolver is dropped. With a data directory,
@@ -147,6 +161,7 @@ impl Resolver {
             http,
             cache: Cache::new(config.cache_size, metrics.clone()),
             flights: Flights::default(),
+            budget: Budget::new(),
             generation: AtomicU64::new(0),
             putting: Mutex::new(()),
             ttl,
@@ -176,74 +191,14 @@ impl Resolver {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Asks the registries for what is not known yet, and waits for the answers (bounded by the time-outs). A superseding
-    /// version is fetched along. Afterwards [`Resolver::get`] answers for every key. One look-up serves all threads that want
-    /// the same schema.
-    ///
-    /// # Errors
-    /// [`Outage`]: wait, then ask again. The other keys have been fetched all the same.
-    pub fn fetch(&self, keys: &[SchemaKey]) -> Result<(), Outage> {
-        let mut wanted: Vec<&SchemaKey> = keys.iter().filter(|key| !self.cache.knows(key)).collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        let (next, outage) = (AtomicUsize::new(0), Mutex::new(None));
-        let work = || {
-            while let Some(key) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
-                if let Err(out) = self.fetch_chain(key) {
-                    outage.lock().get_or_insert(out);
-                }
-            }
-        };
-        let helpers = if self.http.is_empty() { 0 } else { (wanted.len().max(1) - 1).min(FETCHERS - 1) };
-        std::thread::scope(|scope| {
-            for _ in 0..helpers {
-                scope.spawn(work);
-            }
-            work();
-        });
-        outage.into_inner().map_or(Ok(()), Err)
-    }
-
-    /// A schema and what supersedes it.
-    fn fetch_chain(&self, key: &SchemaKey) -> Result<(), Outage> {
-        let mut key = key.clone();
-        for _ in 0..MAX_SUPERSEDED {
-            self.fetch_one(&key)?;
-            let newer = self.cache.held(&key).and_then(|held| held.schema.superseded_by().cloned());
-            match newer {
-                Some(newer) => key = newer,
-                None => break,
-            }
-        }
-        Ok(())
-    }
-
-    fn fetch_one(&self, key: &SchemaKey) -> Result<(), Outage> {
-        loop {
-            if self.cache.knows(key) {
-                return Ok(());
-            }
-            let Some(_flight) = self.flights.board(key) else { continue };
-            // Another flight may have landed between the look and the boarding.
-            if self.cache.knows(key) {
-                return Ok(());
-            }
-            self.metrics.fetches.inc();
-            return match self.look_up(key, false) {
-                Outcome::Out(outage) => {
-                    self.metrics.outages.inc();
-                    Err(outage)
-                }
-                outcome => {
-                    self.install(key, outcome);
-                    Ok(())
-                }
-            };
-        }
-    }
-
     /// Asks around. `fresh`: kept answers of HTTP registries will not do.
     pub(super) fn look_up(&self, key: &SchemaKey, fresh: bool) -> Outcome {
+        self.ask_around(key, fresh, true)
+    }
+
+    /// As [`Resolver::look_up`]; without `network`, HTTP registries only tell what they have kept.
+    pub(super) fn ask_around(&self, key: &SchemaKey, fresh: bool, network: bool) -> Outcome {
+        let mut unasked = false;
         let mut history = LookupHistory::default();
         let mut outage: Option<Outage> = None;
         for place in self.places(key.vendor()) {
@@ -254,11 +209,15 @@ impl Resolver {
                     (folder.ask(key), Source::Folder(*i, stamp))
                 }
                 Place::BuiltIn => (BuiltIn::ask(key), Source::BuiltIn),
-                Place::Http(registry) => (registry.ask(key, fresh), Source::Http),
+                Place::Http(registry) => (registry.ask(key, fresh, network), Source::Http),
             };
             match answer {
-                Answer::Found(text) => return Outcome::Found(compile(key, &text), source),
+                Answer::Found(text) => return Outcome::Found(Arc::new(compile(key, &text)), source),
                 Answer::NotFound => history.push(place.name(), LookupError::NotFound),
+                Answer::NotAsked => {
+                    unasked = true;
+                    history.push(place.name(), LookupError::ClientFailure(NOT_ASKED.to_owned()));
+                }
                 Answer::Failed(error, retry_after) => {
                     if place.is_required() && outage.is_none() {
                         let message = match &error {
@@ -272,7 +231,11 @@ impl Resolver {
                 }
             }
         }
-        outage.map_or(Outcome::Missing(history), Outcome::Out)
+        match outage {
+            Some(outage) => Outcome::Out(outage),
+            None if unasked => Outcome::NotAsked(history),
+            None => Outcome::Missing(history),
+        }
     }
 
     /// All places, in the order in which they are asked about a vendor.
@@ -310,7 +273,7 @@ impl Resolver {
                     if let Some(issue) = schema.schema_issues().first() {
                         tracing::warn!(schema = %key, path = issue.path, issue = issue.message, "the schema is faulty");
                     }
-                    self.cache.put_found(Arc::new(schema), source);
+                    self.cache.put_found(schema, source);
                     before.is_some() || was_missing
                 }
             },
@@ -318,7 +281,7 @@ impl Resolver {
                 self.cache.put_missing(key, history);
                 before.is_some()
             }
-            Outcome::Out(_) => false,
+            Outcome::Out(_) | Outcome::NotAsked(_) => false,
         };
         if changed {
             self.changed();

@@ -5,5 +5,6 @@
 
 pub mod log;
 pub mod metrics;
+pub mod striped;
 
 pub use metrics::Metrics;

@@ -1,7 +1,7 @@
 //! The shortcut for usual POST bodies gives what the general way gives.
 
 use super::{AdapterContext, payload_data, tp2};
-use crate::enrich::schemas::Schemas;
+use crate::enrich::schemas::{Answers, Schemas};
 use crate::enrich::tests::{kit, payload_data as envelope};
 use proptest::prelude::*;
 
@@ -42,7 +42,8 @@ proptest! {
             let key = crate::event::SchemaKey::parse("iglu:com.snowplowanalytics.snowplow/payload_data/jsonschema/1-0-4").unwrap();
             let keys: Vec<_> = (0..5).map(|a| key.with_version((1, 0, a))).collect();
             kit.resolver.fetch(&keys).unwrap();
-            let schemas = Schemas::new(&kit.resolver);
+            let answers = Answers::default();
+            let schemas = Schemas::new(&kit.resolver, &answers);
             let cx = AdapterContext { schemas: &schemas, max_depth: 40 };
             let general = tp2::any_events(&body, &cx);
             match payload_data::quick(&body) {

@@ -11,6 +11,8 @@ use std::io::{self, Read};
 pub const MAX_PAYLOAD: usize = 10_000_000;
 /// Most bytes that a bundle may unpack to. The records of one bundle are in memory together.
 const MAX_TOTAL: u64 = 128 << 20;
+/// Most payloads in one bundle: each costs at least a failed outcome.
+const MAX_PIECES: usize = 100_000;
 
 /// What is wrong with a bundle.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,7 +55,15 @@ pub fn unpack(record: &Bytes, compression: &str) -> Vec<Piece> {
         Err(e) => return vec![Err(corrupt(e.to_string()))],
     }
     loop {
+        if pieces.len() >= MAX_PIECES {
+            pieces.push(Err(corrupt(format!("more than {MAX_PIECES} payloads"))));
+            break;
+        }
         match next(&mut reader) {
+            Ok(None) if reader.limit() == 0 => {
+                pieces.push(Err(corrupt(format!("unpacks to more than {MAX_TOTAL} bytes"))));
+                break;
+            }
             Ok(Some(Ok(payload))) => pieces.push(Ok(payload)),
             Ok(Some(Err(len))) => pieces.push(Err(BundleError::TooLong(len))),
             Ok(None) => break,
@@ -134,5 +144,21 @@ mod tests {
         let long = vec![0u8; MAX_PAYLOAD + 1];
         let pieces = unpack(&gzip(&stream(&[&long, b"after"])), "gzip");
         assert_eq!(pieces, [Err(BundleError::TooLong(MAX_PAYLOAD + 1)), Ok(Bytes::from_static(b"after"))]);
+    }
+
+    #[test]
+    fn what_is_over_a_bound_is_told_and_not_cut_off_in_silence() {
+        let empty = stream(&vec![&b""[..]; MAX_PIECES + 7]);
+        let pieces = unpack(&gzip(&empty), "gzip");
+        assert_eq!(pieces.len(), MAX_PIECES + 1);
+        assert!(matches!(pieces.last(), Some(Err(BundleError::Corrupt(m))) if m.contains("payloads")));
+        // Ends between two payloads exactly at the limit.
+        let piece = vec![0u8; (1 << 20) - 4];
+        let mut many = stream(&vec![&piece[..]; 127]);
+        many.extend(((1u32 << 20) - 6).to_be_bytes());
+        many.extend(vec![0u8; (1 << 20) - 6]);
+        many.extend(stream(&[b"lost"]).split_off(2));
+        let pieces = unpack(&gzip(&many), "gzip");
+        assert!(matches!(pieces.last(), Some(Err(BundleError::Corrupt(m))) if m.contains("bytes")), "{}", pieces.len());
     }
 }

@@ -102,8 +102,18 @@ fn validate(schema: &SchemaKey, data: &Value, resolver: &Resolver) -> Vec<String
     {
         return vec![format!("{schema} cannot be looked up: {outage}")];
     }
-    let Lookup::Found(compiled) = resolver.get(schema) else {
-        return vec![format!("{schema} is the configuration of no known enrichment")];
+    let found = match resolver.get(schema) {
+        Lookup::Found(compiled) => Some(compiled),
+        _ => None,
+    };
+    // Keys of an addition that this program does not know would be ignored in silence.
+    let known = resolver.list(&format!("{}/{}/{}", schema.vendor(), schema.name(), schema.format()));
+    let Some(compiled) = found.filter(|_| known.is_empty() || known.contains(schema)) else {
+        let known: Vec<String> = known.iter().map(SchemaKey::version_text).collect();
+        return vec![match known.is_empty() {
+            true => format!("{schema} is the configuration of no known enrichment"),
+            false => format!("{schema} is a version that is not known here; known are {}", known.join(", ")),
+        }];
     };
     let text = data.to_string();
     match crate::event::json::parse(&text, MAX_DEPTH) {

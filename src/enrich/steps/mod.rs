@@ -7,6 +7,7 @@
 //! comes last so that nothing brings raw values back.
 
 mod anon_ip;
+mod asset;
 mod campaign;
 mod collector_version;
 mod config;
@@ -28,6 +29,7 @@ pub use folder::read_folder;
 
 use super::step::{Enrichment, StepContext};
 use crate::event::SchemaKey;
+use crate::telemetry::Metrics;
 use std::path::PathBuf;
 
 /// One configuration file, read and checked against its schema.
@@ -69,7 +71,7 @@ pub enum Made {
         name: &'static str,
         /// Model and revision that are understood.
         version: (u32, u32),
-        /// How; `None` while the step is accepted but does nothing (deprecated or retired).
+        /// How; `None` for a step that is accepted but does nothing any more.
         build: Option<Build>,
         /// Whether several files may configure it; they then run in the order of their file names.
         many: bool,
@@ -102,6 +104,14 @@ const fn by(
     Step { title, made: Made::By { vendor, name, version, build, many: false } }
 }
 
+/// Weather came from an API that is gone, and ran before anything could know where the visitor is.
+fn weather(_: &StepConfig) -> Result<Box<dyn Enrichment>, Vec<String>> {
+    Err(vec![
+        "the weather enrichment is retired: it failed every event; set \"enabled\" to false or take the file away"
+            .to_owned(),
+    ])
+}
+
 /// Every step, in the order in which they run.
 pub static STEPS: &[Step] = &[
     always("collector version", collector_version::make),
@@ -117,7 +127,7 @@ pub static STEPS: &[Step] = &[
     by("event fingerprint", SNOWPLOW, "event_fingerprint_config", (1, 0), Some(fingerprint::build)),
     by("cookies", SNOWPLOW, "cookie_extractor_config", (1, 0), Some(cookies::build)),
     by("http headers", ENRICHMENTS, "http_header_extractor_config", (1, 0), Some(http_headers::build)),
-    by("weather (retired)", ENRICHMENTS, "weather_enrichment_config", (1, 0), None),
+    by("weather (retired)", ENRICHMENTS, "weather_enrichment_config", (1, 0), Some(weather)),
     always("schema columns", schema_columns::make),
     by("anonymous address", SNOWPLOW, "anon_ip", (1, 0), Some(anon_ip::build)),
 ];
@@ -187,7 +197,11 @@ impl Steps {
                         }
                         first = Some(config);
                         match build.map(|build| build(config)) {
-                            None => {}
+                            None => tracing::warn!(
+                                "{}: {} is deprecated and does nothing here; its columns stay empty",
+                                config.file.display(),
+                                row.title
+                            ),
                             Some(Ok(step)) => steps.push(step),
                             Some(Err(list)) => {
                                 problems.extend(list.iter().map(|p| format!("{}: {p}", config.file.display())));
@@ -215,6 +229,13 @@ impl Steps {
     pub(crate) fn with(mut self, step: Box<dyn Enrichment>) -> Self {
         self.0.push(step);
         self
+    }
+
+    /// Registers the metrics of every step.
+    pub fn register(&self, metrics: &Metrics) {
+        for step in &self.0 {
+            step.register(metrics);
+        }
     }
 
     /// Runs all steps on one event, until one drops it.

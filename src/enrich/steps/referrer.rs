@@ -1,4 +1,5 @@
-//! `referer_parser`: where a visitor came from, by the host of the referrer.
+//! `referer_parser`: where a visitor came from, by the host of the referrer; and by the page's `utm_source`, where the database
+//! or the configuration says which referrer that stands for.
 
 use super::StepConfig;
 use super::config::Reader;
@@ -6,14 +7,20 @@ use super::referrer_database::Database;
 use crate::enrich::map::text::sanitise_into;
 use crate::enrich::query::decoded;
 use crate::enrich::step::{Enrichment, StepContext};
+use crate::event::json::write_string;
 use crate::event::{SchemaKey, columns};
+use crate::telemetry::Metrics;
+use crate::telemetry::striped::StripedCounter;
 use std::borrow::Cow;
 
 #[derive(Debug)]
 struct Referrer {
     key: SchemaKey,
+    utm_referrer: SchemaKey,
     internal: Vec<String>,
     database: Database,
+    known: StripedCounter,
+    unknown: StripedCounter,
 }
 
 /// Reads the configuration and the database.
@@ -31,7 +38,15 @@ pub(super) fn build(config: &StepConfig) -> Result<Box<dyn Enrichment>, Vec<Stri
         Ok(found) => database.merge(found),
         Err(e) => read.problem(e),
     }
-    read.finish(Referrer { key: config.schema.clone(), internal, database })
+    let utm_referrer = SchemaKey::new("com.snowplowanalytics.snowplow", "utm_referrer", "jsonschema", (1, 0, 0));
+    read.finish(Referrer {
+        key: config.schema.clone(),
+        utm_referrer,
+        internal,
+        database,
+        known: StripedCounter::default(),
+        unknown: StripedCounter::default(),
+    })
 }
 
 impl Enrichment for Referrer {
@@ -43,7 +58,19 @@ impl Enrichment for Referrer {
         Some(&self.key)
     }
 
+    fn register(&self, metrics: &Metrics) {
+        metrics.register("enrich_referrers_known", "Referrers whose host is in the database", self.known.clone());
+        metrics.register("enrich_referrers_unknown", "Referrers whose host is not", self.unknown.clone());
+    }
+
     fn apply(&self, cx: &mut StepContext<'_>) {
+        self.by_host(cx);
+        self.by_campaign(cx);
+    }
+}
+
+impl Referrer {
+    fn by_host(&self, cx: &mut StepContext<'_>) {
         let Some(referrer) = &cx.referrer else { return };
         let known_scheme = referrer
             .scheme()
@@ -57,9 +84,11 @@ impl Enrichment for Referrer {
         }
         let path = percent_encoding::percent_decode_str(referrer.path().unwrap_or_default()).decode_utf8_lossy();
         let Some(known) = self.database.find(&host, &path) else {
+            self.unknown.inc();
             cx.event.set_text(columns::REFR_MEDIUM, "unknown");
             return;
         };
+        self.known.inc();
         cx.event.set_text_with(columns::REFR_MEDIUM, |out| sanitise_into(&known.medium, out));
         if known.medium == "unknown" || known.medium == "internal" {
             return;
@@ -68,6 +97,22 @@ impl Enrichment for Referrer {
         if let Some(term) = referrer.query().and_then(|query| search_term(query, &known.parameters)) {
             cx.event.set_text_with(columns::REFR_TERM, |out| sanitise_into(&term, out));
         }
+    }
+
+    /// Only adds a context: `refr_*` and `mkt_source` stay as they are.
+    fn by_campaign(&self, cx: &mut StepContext<'_>) {
+        if !self.database.has_campaigns() || cx.page.is_none() {
+            return;
+        }
+        let Some((medium, source)) = cx.page_query().last("utm_source").and_then(|s| self.database.campaign(s)) else {
+            return;
+        };
+        let mut data = String::from("{\"source\":");
+        write_string(source, &mut data);
+        data.push_str(",\"medium\":");
+        write_string(medium, &mut data);
+        data.push_str(",\"term\":null}");
+        cx.derive(self.utm_referrer.clone(), data);
     }
 }
 

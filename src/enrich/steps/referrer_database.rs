@@ -3,11 +3,14 @@
 //! The format is Snowplow's referer-parser JSON, so that its published files load as they are. The built-in default
 //! (`embedded:`) is a short list of our own; the published lists are under a licence that forbids shipping them here.
 
+use super::asset;
 use ahash::{AHashMap, AHashSet};
 use serde_json::Value;
-use std::path::PathBuf;
 
 const EMBEDDED: &str = include_str!("data/referrers.json");
+
+/// Longest host that is looked up: longer ones are no names of the DNS, and every label costs a look-up.
+const MAX_HOST: usize = 255;
 
 /// What a host is known as.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,13 +27,15 @@ pub(super) struct Database {
     known: AHashMap<String, Known>,
     /// Hosts that are known by at least one path.
     paths: AHashSet<String>,
+    /// Medium and source by the exact value of `utm_source`.
+    campaigns: AHashMap<String, (String, String)>,
 }
 
 impl Database {
     /// Loads the database that a configuration names.
     pub(super) fn load(uri: &str, database: &str) -> Result<Self, String> {
         let text =
-            if uri.trim_end_matches('/') == "embedded:" { EMBEDDED.to_owned() } else { read_asset(uri, database)? };
+            if uri.trim_end_matches('/') == "embedded:" { EMBEDDED.to_owned() } else { asset::read(uri, database)? };
         let value: Value = serde_json::from_str(&text)
             .or_else(|_| serde_yaml_ng::from_str(&text))
             .map_err(|e| format!("the referrer database {database} is neither JSON nor YAML: {e}"))?;
@@ -58,6 +63,9 @@ impl Database {
                         Known { medium: medium.clone(), source: source.clone(), parameters: list("parameters") };
                     self.put(lower_host(&domain), known);
                 }
+                for utm_source in list("utm_sources") {
+                    self.campaigns.entry(utm_source).or_insert_with(|| (medium.clone(), source.clone()));
+                }
             }
         }
         Ok(())
@@ -68,11 +76,17 @@ impl Database {
         for (key, known) in other.known {
             self.put(key, known);
         }
+        for (utm_source, named) in other.campaigns {
+            self.campaigns.entry(utm_source).or_insert(named);
+        }
     }
 
     /// Looks a referrer up: the longest path first, and for each path the whole host before shorter ones.
     pub(super) fn find(&self, host: &str, path: &str) -> Option<&Known> {
         let host = host.trim_end_matches('.');
+        if host.len() > MAX_HOST {
+            return None;
+        }
         let first = path.split('/').find(|s| !s.is_empty());
         let mut key = String::with_capacity(host.len() + path.len() + 1);
         let mut look = |path: [&str; 2]| {
@@ -101,6 +115,16 @@ impl Database {
         look(["", ""])
     }
 
+    /// Medium and source of a campaign, by its exact `utm_source`.
+    pub(super) fn campaign(&self, utm_source: &str) -> Option<(&str, &str)> {
+        self.campaigns.get(utm_source).map(|(medium, source)| (medium.as_str(), source.as_str()))
+    }
+
+    /// Whether any source is known by a `utm_source`.
+    pub(super) fn has_campaigns(&self) -> bool {
+        !self.campaigns.is_empty()
+    }
+
     fn put(&mut self, key: String, known: Known) {
         if let Some((host, _)) = key.split_once('/') {
             self.paths.insert(host.to_owned());
@@ -114,27 +138,6 @@ fn lower_host(domain: &str) -> String {
         Some((host, path)) => format!("{}/{path}", host.to_ascii_lowercase()),
         None => domain.to_ascii_lowercase(),
     }
-}
-
-/// Reads a data file that a configuration names by folder and file: `file:` URLs and bare paths.
-///
-/// Files on web servers and in buckets are fetched before the start by whoever deploys; enrichment itself never waits for
-/// the network.
-pub(super) fn read_asset(uri: &str, file: &str) -> Result<String, String> {
-    let folder = match uri.split_once(':') {
-        Some(("file", rest)) => {
-            let path = rest.strip_prefix("//").unwrap_or(rest);
-            path.strip_prefix("localhost").unwrap_or(path)
-        }
-        Some((scheme, _)) if scheme.len() > 1 => {
-            return Err(format!(
-                "uri \"{uri}\": files are read from file: URLs and paths; fetch {file} beforehand and name its folder"
-            ));
-        }
-        _ => uri,
-    };
-    let path = PathBuf::from(folder).join(file);
-    std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))
 }
 
 #[cfg(test)]

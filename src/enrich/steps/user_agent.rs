@@ -5,11 +5,13 @@
 //! lot: answers are cached by exact text.
 
 use super::StepConfig;
+use super::asset;
 use super::config::Reader;
-use super::referrer_database::read_asset;
 use crate::enrich::step::{Enrichment, StepContext};
 use crate::event::json::write_string;
 use crate::event::{SchemaKey, columns};
+use crate::telemetry::Metrics;
+use crate::telemetry::striped::{Sampled, StripedCounter};
 use quick_cache::sync::Cache;
 use std::sync::Arc;
 use ua_parser::{Extractor, Regexes};
@@ -17,12 +19,17 @@ use ua_parser::{Extractor, Regexes};
 const RULES: &str = include_str!("data/ua_regexes.yaml");
 /// Answers kept.
 const CACHE: usize = 5000;
+/// A longer text is read up to here only: no browser sends one, an event with one fails by its length anyway, and every rule
+/// costs a pass over the text. It also bounds the memory of the cache.
+const MAX_LENGTH: usize = 4096;
 
 struct UserAgent {
     key: SchemaKey,
     context: SchemaKey,
     rules: Extractor<'static>,
-    cache: Cache<String, Arc<str>>,
+    cache: Arc<Cache<String, Arc<str>>>,
+    hits: StripedCounter,
+    misses: StripedCounter,
 }
 
 /// Reads the configuration and compiles the rules.
@@ -30,7 +37,7 @@ pub(super) fn build(config: &StepConfig) -> Result<Box<dyn Enrichment>, Vec<Stri
     let mut read = Reader::new(config.parameters());
     let (uri, database) = (read.optional_text("uri"), read.optional_text("database"));
     let text = match (uri, database) {
-        (Some(uri), Some(database)) => read_asset(&uri, &database).map_err(|e| vec![e])?,
+        (Some(uri), Some(database)) => asset::read(&uri, &database).map_err(|e| vec![e])?,
         (Some(_), None) => return Err(vec!["parameters.database: is missing although uri is given".to_owned()]),
         (None, _) => RULES.to_owned(),
     };
@@ -38,7 +45,14 @@ pub(super) fn build(config: &StepConfig) -> Result<Box<dyn Enrichment>, Vec<Stri
         serde_yaml_ng::from_str(&text).map_err(|e| vec![format!("the rules are no uap-core regexes.yaml: {e}")])?;
     let rules = Extractor::try_from(rules).map_err(|e| vec![format!("the rules cannot be compiled: {e}")])?;
     let context = SchemaKey::new("com.snowplowanalytics.snowplow", "ua_parser_context", "jsonschema", (1, 0, 0));
-    read.finish(UserAgent { key: config.schema.clone(), context, rules, cache: Cache::new(CACHE) })
+    read.finish(UserAgent {
+        key: config.schema.clone(),
+        context,
+        rules,
+        cache: Arc::new(Cache::new(CACHE)),
+        hits: StripedCounter::default(),
+        misses: StripedCounter::default(),
+    })
 }
 
 impl Enrichment for UserAgent {
@@ -50,11 +64,25 @@ impl Enrichment for UserAgent {
         Some(&self.key)
     }
 
+    fn register(&self, metrics: &Metrics) {
+        metrics.register("enrich_user_agent_hits", "User agents known from before", self.hits.clone());
+        metrics.register("enrich_user_agent_misses", "User agents that had to be read", self.misses.clone());
+        let cache = self.cache.clone();
+        let size = Sampled::new(move || i64::try_from(cache.len()).unwrap_or(i64::MAX));
+        metrics.register("enrich_user_agents_cached", "User agents in memory", size);
+        metrics.gauge("enrich_user_agents_bound", "Most user agents in memory").set(CACHE as i64);
+    }
+
     fn apply(&self, cx: &mut StepContext<'_>) {
         let Some(agent) = cx.event.text(columns::USERAGENT) else { return };
+        let agent = &agent[..agent.floor_char_boundary(MAX_LENGTH)];
         let data = match self.cache.get(agent) {
-            Some(data) => data,
+            Some(data) => {
+                self.hits.inc();
+                data
+            }
             None => {
+                self.misses.inc();
                 let data: Arc<str> = parse(&self.rules, agent).into();
                 self.cache.insert(agent.to_owned(), data.clone());
                 data

@@ -190,6 +190,17 @@ fn zoo() -> Vec<Payload> {
     out.push(post("{}", "text/plain"));
     out.push(request("/r/tp2", "e=pv"));
     out.push(request("/com.snowplowanalytics.iglu/v1", "schema=x"));
+    // What a request brings may be longer than the published schemas of the rows allow.
+    let long = format!("e=pv&vid={}&{}={}", "9".repeat(700), "n".repeat(600), "v".repeat(9000));
+    for path in ["/i".to_owned(), format!("/{}/{}", "v".repeat(100), "w".repeat(40)), "/r/tp2".to_owned()] {
+        let mut p = request(&path, &long);
+        p.referer = Some(Bytes::from("r".repeat(9000)));
+        p.hostname = Some(Bytes::from("h".repeat(9000)));
+        p.user_agent = Some(Bytes::from("u".repeat(5000)));
+        p.collector = Bytes::from("c".repeat(50));
+        p.headers.push(Bytes::from("X".repeat(9000)));
+        out.push(p);
+    }
     out
 }
 

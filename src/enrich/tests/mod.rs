@@ -1,7 +1,10 @@
 //! The whole core against the facts sheet, section by section: requests in, outcomes out.
 
 mod adapters;
+mod attack;
+mod enrichments;
 mod failures;
+mod fuzz;
 mod loader;
 mod output;
 mod property;

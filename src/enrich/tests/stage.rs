@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-struct Running {
+pub(super) struct Running {
     journal: Journal,
     stage: Enrich,
     drain: Drain,
@@ -21,7 +21,7 @@ struct Running {
     _folder: tempfile::TempDir,
 }
 
-fn start(resolver: Arc<Resolver>, workers: usize, bound: usize) -> Running {
+pub(super) fn start(resolver: Arc<Resolver>, workers: usize, bound: usize) -> Running {
     let folder = tempfile::tempdir().unwrap();
     let of_journal = journal::Config::default();
     let (journal, _) =
@@ -44,26 +44,26 @@ fn start(resolver: Arc<Resolver>, workers: usize, bound: usize) -> Running {
 }
 
 impl Running {
-    fn append(&self, records: Vec<Record>) {
+    pub(super) fn append(&self, records: Vec<Record>) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(self.journal.appender().append(records)).unwrap();
     }
 
-    fn next(&self) -> EnrichedBatch {
+    pub(super) fn next(&self) -> EnrichedBatch {
         match self.out.recv_timeout(Duration::from_secs(30)) {
             Received::Message(batch) => batch,
             other => panic!("{other:?}"),
         }
     }
 
-    fn stop(self) {
+    pub(super) fn stop(self) {
         self.drain.raise();
         drop(self.out);
         self.stage.join().unwrap();
     }
 }
 
-fn view(i: usize) -> Record {
+pub(super) fn view(i: usize) -> Record {
     Record { kind: RecordKind::Payload, body: super::record(&request("/i", &format!("e=pv&aid=a{i}"))) }
 }
 
@@ -195,16 +195,19 @@ fn far_away() -> Record {
 fn resolver_at(uri: String) -> Arc<Resolver> {
     // The client is built without a default provider of TLS; a plain address still wants one.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let registry = schema::RegistryConfig {
+    let iglu = schema::Config { registries: vec![registry_config(uri)], ..schema::Config::default() };
+    schema::build(&iglu, None, &Metrics::new()).unwrap()
+}
+
+pub(super) fn registry_config(uri: String) -> schema::RegistryConfig {
+    schema::RegistryConfig {
         name: "far".to_owned(),
         uri,
         vendor_prefixes: Vec::new(),
         priority: 0,
         api_key: None,
         required: true,
-    };
-    let iglu = schema::Config { registries: vec![registry], ..schema::Config::default() };
-    schema::build(&iglu, None, &Metrics::new()).unwrap()
+    }
 }
 
 #[test]

@@ -91,17 +91,21 @@ impl HttpRegistry {
         &self.config
     }
 
-    /// Asks for a schema. `fresh`: a kept answer will not do unless the registry gives none.
-    pub(in crate::schema) fn ask(&self, key: &SchemaKey, fresh: bool) -> Answer {
+    /// Asks for a schema. `fresh`: a kept answer will not do unless the registry gives none. Without `network` only a kept
+    /// answer will do, however old.
+    pub(in crate::schema) fn ask(&self, key: &SchemaKey, fresh: bool, network: bool) -> Answer {
         if !is_safe(key) {
             return Answer::NotFound;
         }
         let kept = self.disk.as_ref().and_then(|disk| disk.get(key));
         if let Some((text, age)) = &kept
             && !fresh
-            && *age < self.ttl
+            && (*age < self.ttl || !network)
         {
             return Answer::Found(text.clone());
+        }
+        if !network {
+            return Answer::NotAsked;
         }
         let answer = self.ask_patiently(key);
         match (&answer, &self.disk, kept) {

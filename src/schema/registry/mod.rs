@@ -29,9 +29,15 @@ pub(super) enum Answer {
     NotFound,
     /// No answer, and how long it is not asked about this schema again.
     Failed(LookupError, Duration),
+    /// It was not to be asked over the network, and nothing else is known.
+    NotAsked,
 }
 
-/// A vendor made of dots would lead out of the folder, or out of the registry's path.
+/// Longest format; vendor and name are bounded by what a schema name is.
+const MAX_FORMAT: usize = 128;
+
+/// A vendor made of dots would lead out of the folder, or out of the registry's path; a path that is too long has a registry
+/// answer that it cannot say, which looks like an outage.
 pub(super) fn is_safe(key: &SchemaKey) -> bool {
-    !key.vendor().bytes().all(|b| b == b'.')
+    !key.vendor().bytes().all(|b| b == b'.') && key.format().len() <= MAX_FORMAT
 }

@@ -4,7 +4,7 @@ mod builtin;
 mod examples;
 mod publish;
 mod registries;
-mod server;
+pub(crate) mod server;
 mod specimen;
 
 use super::*;
