@@ -185,6 +185,7 @@ fn start_stages(on: &Ground<'_>, stores: Stores) -> Result<Stages, StartError> {
     let dedupe = dedupe::build(dedupe::Deps {
         index,
         planner: batch.planner,
+        redone_to: journal.durable_end(),
         journal_id: journal.id(),
         input: to_dedupe,
         outputs,

@@ -71,15 +71,19 @@ impl Index {
     pub fn decided(&self, entry: &IdEntry) -> io::Result<Verdict> {
         let mut own = None;
         let mut earlier: Option<EventAddr> = None;
+        let mut replayed: Option<EventAddr> = None;
         self.0.read().visit(entry.id, Some(entry.fingerprint), &mut |e| {
             if e.addr == entry.addr {
                 own = Some(e.renamed);
             } else if e.addr < entry.addr {
                 earlier = earlier.max(Some(e.addr));
+            } else if e.replayed {
+                replayed = replayed.or(Some(e.addr));
             }
             Look::On
         })?;
-        Ok(match (own, earlier) {
+        // An event that only a replay let through had failed where it stands: it is in the answers once, at the replay.
+        Ok(match (own, earlier.or(replayed)) {
             (Some(true), _) => Verdict::TakenId,
             (None, Some(first)) => Verdict::Duplicate(first),
             _ => Verdict::First,
@@ -274,5 +278,6 @@ pub(super) fn entry_of(item: &Processed) -> Option<IdEntry> {
         addr: item.addr,
         time_ms: event.time(columns::COLLECTOR_TSTAMP).unwrap_or(0),
         renamed: false,
+        replayed: item.repairs.is_some(),
     })
 }

@@ -100,6 +100,7 @@ fn chunk(batch_from: u64, from: u64, to: u64) -> Flow {
 fn failures(batch_from: u64, from: u64, to: u64) -> Flow {
     let failed = |offset: u64| Processed {
         addr: EventAddr { offset: Offset(offset), index: 0 },
+        repairs: None,
         outcome: Outcome::Failed(Box::new(Failure {
             bad_row: format!("{{\"offset\":{offset}}}"),
             cause: Cause {
@@ -471,10 +472,7 @@ fn a_restart_refills_the_windows_from_the_journal() {
             let mut event = Enriched::new();
             event.set_text(columns::APP_ID, "shop");
             event.set(columns::COLLECTOR_TSTAMP, Cell::Time(arrival(offset)));
-            Processed {
-                addr: EventAddr { offset: Offset(offset), index: 0 },
-                outcome: Outcome::Enriched(Box::new(event)),
-            }
+            Processed::new(EventAddr { offset: Offset(offset), index: 0 }, Outcome::Enriched(Box::new(event)))
         };
         Ok(Some((OffsetRange::new(from, Offset(upto)), (from.0..upto).map(event).collect())))
     };

@@ -47,7 +47,7 @@ fn event(addr: EventAddr, id: u8, content: u8, time_ms: i64) -> Processed {
     event.set_text(columns::EVENT_ID, &Uuid::from_u128(u128::from(id)).to_string());
     event.set(columns::COLLECTOR_TSTAMP, Cell::Time(time_ms));
     event.fingerprint = u128::from(content);
-    Processed { addr, outcome: Outcome::Enriched(Box::new(event)) }
+    Processed::new(addr, Outcome::Enriched(Box::new(event)))
 }
 
 /// One event of a test stream: id, content, and how far its clock is off.
@@ -153,7 +153,8 @@ impl<'a> World<'a> {
         let stage = build(Deps {
             index: index.clone(),
             planner: Box::new(planner),
-            journal_id: JOURNAL,
+            redone_to: Offset(0),
+        journal_id: JOURNAL,
             input,
             outputs: vec![out],
             clock: Clock::fixed(0),
@@ -430,6 +431,7 @@ fn an_open_micro_batch_is_sealed_by_age_without_traffic() {
     let stage = build(Deps {
         index: Index::load(&Config::default(), dir.path(), Offset(0), &mut |_, _| Ok(None)).unwrap(),
         planner: Box::new(Aged(plan, 1000)),
+        redone_to: Offset(0),
         journal_id: JOURNAL,
         input,
         outputs: vec![out],

@@ -66,7 +66,7 @@ pub fn deps_of(
             Ok(if n % 17 == 13 || n > 1 << 40 { Vec::new() } else { vec![EventAddr { offset: Offset(n), index: 0 }] })
         }),
         enrich: Box::new(|at, _| {
-            Ok(vec![Processed { addr: EventAddr { offset: at, index: 0 }, outcome: testing::outcome(at.0) }])
+            Ok(vec![Processed::new(EventAddr { offset: at, index: 0 }, testing::outcome(at.0))])
         }),
         registry: schema::build(&schema::Config::default(), Some(dir), &metrics).unwrap(),
         links: vec![crate::pipeline::link::link::<u8>("enriched", 8).0.gauge()],

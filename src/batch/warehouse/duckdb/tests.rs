@@ -77,7 +77,7 @@ fn new_columns_come_with_their_batch() {
     let mut before = opened.reader.snapshot(Duration::ZERO).unwrap();
     let mut e = event(50);
     e.contexts.push(datum("iglu:com.new/Thing/jsonschema/3-0-0", r#"{"deep":{"n":[1,2]}}"#.into()));
-    let item = Processed { addr: EventAddr { offset: Offset(50), index: 0 }, outcome: Outcome::Enriched(Box::new(e)) };
+    let item = Processed::new(EventAddr { offset: Offset(50), index: 0 }, Outcome::Enriched(Box::new(e)));
     opened.writer.commit(&rig.load(&[chunk_of(50, 50..51, vec![item])])).unwrap();
     let mut out = Collected::default();
     let sql = "SELECT count(*), count(COLUMNS('contexts_com_new.*')) FROM events";
@@ -106,7 +106,7 @@ fn odd_values_stop_no_commit_and_are_kept() {
         e.set_text(columns::PAGE_TITLE, "nul \u{0} and 'quote'");
         e.set(columns::TRUE_TSTAMP, Cell::Time(i64::MIN));
         e.unstruct = Some(datum("iglu:o/d/jsonschema/1-0-0", (*text).into()));
-        Processed { addr: EventAddr { offset: Offset(i as u64), index: 0 }, outcome: Outcome::Enriched(Box::new(e)) }
+        Processed::new(EventAddr { offset: Offset(i as u64), index: 0 }, Outcome::Enriched(Box::new(e)))
     });
     let chunk = chunk_of(0, 0..odd.len() as u64, items.collect());
     let load = rig.load(std::slice::from_ref(&chunk));
@@ -384,7 +384,7 @@ fn the_write_ahead_log_is_folded_in_although_someone_always_reads() {
             format!("{{\"text\":\"{}\"}}", "x".repeat(9000)),
         ));
         let addr = EventAddr { offset: Offset(n), index: 0 };
-        let item = Processed { addr, outcome: Outcome::Enriched(Box::new(e)) };
+        let item = Processed::new(addr, Outcome::Enriched(Box::new(e)));
         opened.writer.commit(&rig.load(&[chunk_of(n, n..n + 1, vec![item])])).unwrap();
     }
     let start = Instant::now();
