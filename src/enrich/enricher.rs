@@ -86,6 +86,11 @@ impl Enricher {
         self.over_long.load(Ordering::Relaxed)
     }
 
+    /// Whether a record holds several payloads in compressed form.
+    pub fn is_bundle(&self, body: &[u8]) -> bool {
+        bundle::compression(body).is_some()
+    }
+
     pub(super) fn count_over_long(&self) {
         self.over_long.fetch_add(1, Ordering::Relaxed);
     }

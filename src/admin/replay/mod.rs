@@ -8,8 +8,6 @@ mod ask;
 mod choose;
 mod report;
 mod run;
-#[cfg(test)]
-mod tests;
 
 pub use ask::{Ask, AskError};
 pub use report::{Progress, StillFailing, Summary, Update};

@@ -211,7 +211,7 @@ impl Run<'_> {
             let schemas: Vec<SchemaKey> = done
                 .items
                 .iter()
-                .filter(|item| replay.whole || replay.indexes.contains(&item.addr.index))
+                .filter(|item| replay.whole || replay.indexes.binary_search(&item.addr.index).is_ok())
                 .filter_map(|item| match &item.outcome {
                     Outcome::Failed(failure) => SchemaKey::parse(failure.cause.schema.as_deref()?).ok(),
                     _ => None,
