@@ -71,7 +71,10 @@ pub(super) fn replay(loaded: &Loaded, args: &ReplayArgs) -> Exit {
             } else if let Some(error) = update.get("error") {
                 bar.finish_and_clear();
                 eprintln!("snowshed replay: it ended early: {}", error["message"].as_str().unwrap_or_default());
-                eprintln!("hint: {} failures were repaired and stay so; start it again for the others", error["repaired"]);
+                eprintln!(
+                    "hint: {} failures were repaired and stay so; start it again for the others",
+                    error["repaired"]
+                );
                 return Err(Exit::Failed);
             }
         }
@@ -103,11 +106,9 @@ fn print(summary: &Value, as_json: bool) {
         false => println!("repaired          {}", n("repaired")),
     }
     println!("still failing     {}", n("still_failing"));
-    for (name, words) in [
-        ("gone", "no longer stored  "),
-        ("already_repaired", "repaired before   "),
-        ("not_yet", "not committed yet "),
-    ] {
+    for (name, words) in
+        [("gone", "no longer stored  "), ("already_repaired", "repaired before   "), ("not_yet", "not committed yet ")]
+    {
         if n(name) > 0 {
             println!("{words}{}", n(name));
         }

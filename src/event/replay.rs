@@ -109,7 +109,11 @@ impl Replay {
             if !self.whole && !(listed && enriched(&item)) {
                 continue;
             }
-            let failed = if self.whole { self.indexes.first().filter(|_| chosen.is_empty()).copied() } else { Some(item.addr.index) };
+            let failed = if self.whole {
+                self.indexes.first().filter(|_| chosen.is_empty()).copied()
+            } else {
+                Some(item.addr.index)
+            };
             item.repairs = failed.map(|index| Repair {
                 of: EventAddr { offset: self.repairs.unwrap_or(self.offset), index },
                 event_id: id_of(&item.outcome),
@@ -212,8 +216,13 @@ mod tests {
 
     #[test]
     fn a_record_that_failed_as_a_whole_counts_with_all_its_events() {
-        let replay =
-            Replay { offset: Offset(5), kind: Carried::Payload, repairs: Some(Offset(9)), indexes: vec![0], whole: true };
+        let replay = Replay {
+            offset: Offset(5),
+            kind: Carried::Payload,
+            repairs: Some(Offset(9)),
+            indexes: vec![0],
+            whole: true,
+        };
         assert!(replay.choose(Offset(40), vec![bad(0), bad(1)]).is_empty(), "nothing passes, so the failure stands");
         let chosen = replay.choose(Offset(40), vec![bad(0), good(1), good(2)]);
         let repairs: Vec<_> = chosen.iter().map(|c| c.repairs.map(|r| r.of)).collect();

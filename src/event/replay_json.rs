@@ -111,7 +111,8 @@ mod tests {
         thrift::encode(&payload, &mut carried);
         let row = Bytes::from_static(br#"{"schema":"iglu:x/y/jsonschema/1-0-0","data":{"n":1.10}}"#);
         for (kind, carried) in [(Carried::Payload, carried.freeze()), (Carried::BadRow, row)] {
-            let replay = Replay { offset: Offset(7), kind, repairs: Some(Offset(9)), indexes: vec![0, 4], whole: false };
+            let replay =
+                Replay { offset: Offset(7), kind, repairs: Some(Offset(9)), indexes: vec![0, 4], whole: false };
             let mut line = String::new();
             write_replay(Offset(812), &replay, &carried, &mut line);
             assert!(line.starts_with(r#"{"offset":812,"replay":{"offset":7,"kind":""#), "{line}");

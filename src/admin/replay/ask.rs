@@ -21,7 +21,9 @@ pub enum AskError {
     #[error("since: \"{0}\" is neither a time nor a span; write 2026-01-31T12:00:00Z or 2h")]
     Since(String),
     /// No schema.
-    #[error("schema: \"{0}\" names no schema; write iglu:com.acme/cart/jsonschema/1-0-0, or 1-*-* for every version of a model")]
+    #[error(
+        "schema: \"{0}\" names no schema; write iglu:com.acme/cart/jsonschema/1-0-0, or 1-*-* for every version of a model"
+    )]
     Schema(String),
 }
 
@@ -45,11 +47,7 @@ impl Ask {
             (Err(_), Ok(span)) => Ok(now.saturating_sub(span.as_millis())),
             _ => Err(AskError::Since(short(text))),
         };
-        Ok(Ask {
-            since: since.map(time).transpose()?,
-            schema: schema.map(SchemaPattern::parse).transpose()?,
-            dry_run,
-        })
+        Ok(Ask { since: since.map(time).transpose()?, schema: schema.map(SchemaPattern::parse).transpose()?, dry_run })
     }
 
     /// Whether a failure of this schema and arrival is meant.
@@ -128,7 +126,13 @@ mod tests {
 
     #[test]
     fn a_question_that_cannot_be_read_says_how_to_write_it() {
-        for schema in ["cart", "iglu:com.acme/cart/1-0-0", "iglu:a/b/jsonschema/1-0", "iglu:a/b/jsonschema/1-0-x", "iglu:a/%/c/1-0-0"] {
+        for schema in [
+            "cart",
+            "iglu:com.acme/cart/1-0-0",
+            "iglu:a/b/jsonschema/1-0",
+            "iglu:a/b/jsonschema/1-0-x",
+            "iglu:a/%/c/1-0-0",
+        ] {
             let error = Ask::read(None, Some(schema), false, 0).unwrap_err().to_string();
             assert!(error.contains(schema) && error.contains("1-*-*"), "{error}");
         }

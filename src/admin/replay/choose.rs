@@ -165,7 +165,8 @@ fn is_whole(kind: &str) -> bool {
 fn read(batch: &RecordBatch, into: &mut Vec<(Chosen, String)>) -> Option<()> {
     let offsets = batch.columns().first()?.as_primitive_opt::<UInt64Type>()?;
     let indexes = batch.columns().get(1)?.as_primitive_opt::<UInt32Type>()?;
-    let (kinds, schemas) = (batch.columns().get(2)?.as_string_opt::<i32>()?, batch.columns().get(3)?.as_string_opt::<i32>()?);
+    let (kinds, schemas) =
+        (batch.columns().get(2)?.as_string_opt::<i32>()?, batch.columns().get(3)?.as_string_opt::<i32>()?);
     for row in 0..batch.num_rows() {
         let addr = EventAddr { offset: Offset(offsets.value(row)), index: indexes.value(row) };
         let kind = if kinds.is_valid(row) { kinds.value(row) } else { "" };

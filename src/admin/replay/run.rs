@@ -163,7 +163,11 @@ impl Run<'_> {
             return Ok(());
         }
         if replay.kind == Carried::Payload && self.deps.enricher.is_bundle(&carried) {
-            self.tally.cannot("not_replayable", "the record holds several requests, whose events cannot be told apart", all);
+            self.tally.cannot(
+                "not_replayable",
+                "the record holds several requests, whose events cannot be told apart",
+                all,
+            );
             return Ok(());
         }
         let kind = if replay.kind == Carried::Payload { RecordKind::Payload } else { RecordKind::BadRow };

@@ -5,6 +5,7 @@ mod failures;
 mod loader;
 mod output;
 mod property;
+mod replay;
 mod sdk;
 mod self_describing;
 mod stage;

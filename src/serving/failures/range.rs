@@ -78,12 +78,7 @@ fn without((sql, params): &mut Condition, repaired: &[EventAddr]) {
     params.push(SqlParam::Text(list.join(",")));
 }
 
-fn causes(
-    api: &Api,
-    seam: &mut Seam,
-    ask: &Ask,
-    (range, params): Condition,
-) -> ApiResult<Vec<Map<String, Value>>> {
+fn causes(api: &Api, seam: &mut Seam, ask: &Ask, (range, params): Condition) -> ApiResult<Vec<Map<String, Value>>> {
     let examples = ask.examples.max(1);
     let sql = format!(
         "SELECT {KEY}, count(*) AS n, epoch_ms(min(collector_tstamp)) AS first, epoch_ms(max(collector_tstamp)) AS last, \
@@ -96,12 +91,7 @@ fn causes(
     records::select(api, seam, &sql, params, MAX_CAUSES)
 }
 
-fn series(
-    api: &Api,
-    seam: &mut Seam,
-    ask: &Ask,
-    (range, params): Condition,
-) -> ApiResult<Vec<Map<String, Value>>> {
+fn series(api: &Api, seam: &mut Seam, ask: &Ask, (range, params): Condition) -> ApiResult<Vec<Map<String, Value>>> {
     let sql = format!(
         "SELECT {KEY}, (epoch_ms(collector_tstamp) - {from}) * {POINTS} // {width} AS point, count(*) AS n \
          FROM atomic.bad_rows WHERE {range} GROUP BY ALL",

@@ -66,9 +66,7 @@ pub fn deps_of(
             let n = u64::from_str_radix(id.rsplit('-').next().unwrap_or(""), 16).unwrap_or(u64::MAX);
             Ok(if n % 17 == 13 || n > 1 << 40 { Vec::new() } else { vec![EventAddr { offset: Offset(n), index: 0 }] })
         }),
-        enrich: Box::new(|at, _| {
-            Ok(vec![Processed::new(EventAddr { offset: at, index: 0 }, testing::outcome(at.0))])
-        }),
+        enrich: Box::new(|at, _| Ok(vec![Processed::new(EventAddr { offset: at, index: 0 }, testing::outcome(at.0))])),
         replay: Box::new(replays),
         registry: schema::build(&schema::Config::default(), Some(dir), &metrics).unwrap(),
         links: vec![crate::pipeline::link::link::<u8>("enriched", 8).0.gauge()],
