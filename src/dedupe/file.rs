@@ -55,7 +55,7 @@ impl IdEntry {
         out.extend_from_slice(&self.addr.offset.0.to_be_bytes());
         out.extend_from_slice(&self.addr.index.to_be_bytes());
         out.extend_from_slice(&self.time_ms.to_be_bytes());
-        out.push(u8::from(self.renamed) * RENAMED | u8::from(self.replayed) * REPLAYED);
+        out.push((u8::from(self.renamed) * RENAMED) | (u8::from(self.replayed) * REPLAYED));
     }
 
     fn decode(mut bytes: &[u8]) -> Option<IdEntry> {

@@ -105,8 +105,8 @@ impl Replay {
         }
         let mut chosen = Vec::with_capacity(self.indexes.len());
         for mut item in outcomes {
-            let listed = self.indexes.binary_search(&item.addr.index).is_ok();
-            if !self.whole && !(listed && enriched(&item)) {
+            let counts = self.whole || self.indexes.binary_search(&item.addr.index).is_ok() && enriched(&item);
+            if !counts {
                 continue;
             }
             let failed = if self.whole {

@@ -313,7 +313,7 @@ proptest! {
                         Err(e) if matches!(harm, Harm::Flipped(..)) && e.kind() == io::ErrorKind::InvalidData => {
                             break 'again;
                         }
-                        done => done.unwrap(),
+                        done => assert!(done.unwrap(), "{}", item.addr),
                     }
                     if window > 1 << 30 {
                         prop_assert_eq!(&outcome(&item), &expected[&item.addr]);

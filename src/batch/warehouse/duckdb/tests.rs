@@ -677,7 +677,7 @@ fn stress() {
             let size = [1, 30, 400, 3000][(n % 4) as usize];
             let mut items = chunk(n, n..n + size, 0).items.clone();
             if let Outcome::Enriched(e) = &mut items[0].outcome
-                && n % 3 == 0
+                && n.is_multiple_of(3)
             {
                 let schema = format!("iglu:com.new/c{}/jsonschema/1-0-0", n % 100);
                 e.contexts.push(datum(&schema, format!("{{\"text\":\"{}\"}}", "x".repeat((n % 9000) as usize))));
