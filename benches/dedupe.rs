@@ -84,7 +84,7 @@ fn entry(n: u64, at: u64) -> IdEntry {
     };
     let id = u128::from(stir(n + 1)) << 64 | u128::from(stir(!n));
     let addr = EventAddr { offset: Offset(at), index: 0 };
-    IdEntry { id, fingerprint: u128::from(n), addr, time_ms: at as i64 / 15, renamed: false }
+    IdEntry { id, fingerprint: u128::from(n), addr, time_ms: at as i64 / 15, renamed: false, replayed: false }
 }
 
 fn ms(time: Duration) -> f64 {

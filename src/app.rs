@@ -3,6 +3,7 @@
 mod doors;
 mod stop;
 
+use crate::admin::replay::{self, Replayer};
 use crate::config::Config;
 use crate::event::{Flow, Offset};
 use crate::journal::Journal;
@@ -185,6 +186,7 @@ fn start_stages(on: &Ground<'_>, stores: Stores) -> Result<Stages, StartError> {
     let dedupe = dedupe::build(dedupe::Deps {
         index,
         planner: batch.planner,
+        redone_to: journal.durable_end(),
         journal_id: journal.id(),
         input: to_dedupe,
         outputs,
@@ -253,7 +255,17 @@ fn open_ports(
         collector.local_addr().or(collector.tls_addr()).ok_or_else(|| say("collector.listen: no port is open"))?;
     let collector_url = format!("http://{}", doors::reachable(collector_addr));
     let ui = serving::Ui { mode: mode.into(), collector_url: collector_url.clone(), version: enrich::VERSION.into() };
+    let replayer = Replayer::new(replay::Deps {
+        speed: stages.speed.clone(),
+        warehouse: stages.warehouse.clone(),
+        journal: journal.clone(),
+        enricher: enricher.clone(),
+        resolver: registry.clone(),
+        clock: on.clock.clone(),
+        drain: on.front.clone(),
+    });
     let deps = serving::Deps {
+        replay: Box::new(move |ask| replayer.start(ask)),
         speed: stages.speed.clone(),
         warehouse: stages.warehouse,
         views: on.views,

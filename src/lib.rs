@@ -1,8 +1,9 @@
 //! Snowshed: a whole lambda architecture for behavioural events in one process.
 //!
-//! The folders follow the flow: `collector` → `journal` → `enrich` → `dedupe` → (`speed` | `batch`) → `serving`. What may
+//! The folders follow the flow: `collector` → `journal` → `enrich` → `dedupe` → (`speed` | `batch`) → `serving`; `admin` works on it from above. What may
 //! import what is in `docs/ARCHITECTURE.md` and held by `tests/tidy.rs`.
 
+pub mod admin;
 pub mod app;
 pub mod batch;
 pub mod cli;

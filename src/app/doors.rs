@@ -92,9 +92,13 @@ pub(super) fn refeed(
 ) -> crate::speed::streams::Refeed {
     Box::new(move |from, to| {
         let Some((range, mut items)) = again(from, to)? else { return Ok(None) };
+        let mut counted = Vec::with_capacity(items.len());
         for item in &mut items {
-            index.decide_again(item, &journal_id)?;
+            counted.push(index.decide_again(item, &journal_id)?);
         }
+        // What failed then and passes today is in no answer before it is replayed.
+        let mut counted = counted.into_iter();
+        items.retain(|_| counted.next().unwrap_or(true));
         Ok(Some((range, items)))
     })
 }

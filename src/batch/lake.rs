@@ -8,7 +8,7 @@
 use super::config::LakeConfig;
 use super::error::{LakeError, StartError};
 use super::parquet::Written;
-use crate::event::BatchId;
+use crate::event::{BatchId, EventAddr};
 use crate::platform::clock::Millis;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
@@ -100,6 +100,18 @@ pub struct Manifest {
     pub load_ms: Millis,
     /// Its files.
     pub files: Vec<LakeFile>,
+    /// Failures that no longer stand since it; their rows stay in the files of the micro-batches where they failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repairs: Vec<LakeRepair>,
+}
+
+/// A failure and the replay that took its place.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LakeRepair {
+    /// Address of the failed event.
+    pub of: EventAddr,
+    /// Address of the replayed one.
+    pub by: EventAddr,
 }
 
 /// The client.
@@ -293,7 +305,7 @@ mod tests {
             assert_eq!(file.path, "events/load_date=2025-11-24/00000000000000000003-00000000000000000012.parquet");
             lake.put_file(&from, &file).unwrap();
             assert_eq!(fs::read(dir.path().join("lake").join(&file.path)).unwrap(), bytes);
-            let manifest = Manifest { from: 3, to: 12, load_ms: 5, files: vec![file] };
+            let manifest = Manifest { from: 3, to: 12, load_ms: 5, files: vec![file], repairs: Vec::new() };
             lake.put_manifest(id, &manifest).unwrap();
             let text =
                 fs::read_to_string(dir.path().join("lake/manifest/00000000000000000003-00000000000000000012.json"))

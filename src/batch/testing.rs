@@ -144,7 +144,7 @@ pub fn chunk(batch_from: u64, range: Range<u64>, duplicates: u64) -> Arc<Chunk> 
             let repeated = duplicates > 2 && n % duplicates == 0;
             let first = EventAddr { offset: Offset(n.saturating_sub(1)), index: 0 };
             let outcome = if repeated { Outcome::Duplicate(first) } else { outcome(n) };
-            Processed { addr: EventAddr { offset: Offset(n), index: 0 }, outcome }
+            Processed::new(EventAddr { offset: Offset(n), index: 0 }, outcome)
         })
         .collect();
     chunk_of(batch_from, range, items)
@@ -154,7 +154,7 @@ pub fn chunk(batch_from: u64, range: Range<u64>, duplicates: u64) -> Arc<Chunk> 
 pub fn chunk_of(batch_from: u64, range: Range<u64>, items: Vec<Processed>) -> Arc<Chunk> {
     let (rows, failed_rows) = rows::build(&items);
     let mut tally = Tally::default();
-    items.iter().for_each(|item| tally.count(&item.outcome));
+    items.iter().for_each(|item| tally.count(item));
     Arc::new(Chunk {
         range: OffsetRange::new(Offset(range.start), Offset(range.end)),
         batch_from: Offset(batch_from),

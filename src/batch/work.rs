@@ -5,7 +5,7 @@
 
 use super::error::{CommitError, LakeError, StageError};
 use super::fields::{FieldId, Fields};
-use super::lake::{Lake, LakeFile, Manifest, Table, file_name};
+use super::lake::{Lake, LakeFile, LakeRepair, Manifest, Table, file_name};
 use super::parquet::Written;
 use super::planner::Decision;
 use super::tables;
@@ -182,6 +182,7 @@ impl Batch<Sealed> {
             unfit: events.iter().chain(&failed).map(|r| r.unfit).sum(),
             files: Vec::new(),
             deltas,
+            repairs: chunks.iter().flat_map(|c| c.repairs()).collect(),
             steps: Steps { sealed_ms: *sealed_ms, ..Steps::default() },
         };
         parts.iter().for_each(|p| load.tally.add(&p.tally));
@@ -227,7 +228,8 @@ impl Batch<Staged> {
             lake.put_file(&file.path, &file.lake)?;
         }
         let files = load.files.iter().map(|f| f.lake.clone()).collect();
-        let manifest = Manifest { from: load.id.from.0, to: load.id.to.0, load_ms: load.load_ms, files };
+        let repairs = load.repairs.iter().map(|&(at, repair)| LakeRepair { of: repair.of, by: at }).collect();
+        let manifest = Manifest { from: load.id.from.0, to: load.id.to.0, load_ms: load.load_ms, files, repairs };
         lake.put_manifest(load.id, &manifest)?;
         Ok(InLake(clock.now_ms()))
     }

@@ -58,14 +58,14 @@ pub(super) struct StatusArgs {
     instance: Instance,
 }
 
-struct Api {
-    base: String,
+pub(super) struct Api {
+    pub(super) base: String,
     token: Option<String>,
-    client: Client,
+    pub(super) client: Client,
 }
 
 impl Api {
-    fn new(loaded: &Loaded, instance: &Instance, timeout: Option<Duration>) -> Result<Self, Exit> {
+    pub(super) fn new(loaded: &Loaded, instance: &Instance, timeout: Option<Duration>) -> Result<Self, Exit> {
         let listen = &loaded.config.serving.listen;
         let base = instance.url.clone().unwrap_or_else(|| {
             let port = listen.rsplit(':').next().unwrap_or("9090");
@@ -80,7 +80,7 @@ impl Api {
         Ok(Api { base: base.trim_end_matches('/').to_owned(), token, client })
     }
 
-    fn send(&self, request: reqwest::blocking::RequestBuilder) -> Result<Response, Exit> {
+    pub(super) fn send(&self, request: reqwest::blocking::RequestBuilder) -> Result<Response, Exit> {
         let request = match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,
@@ -109,7 +109,7 @@ impl Api {
     }
 }
 
-fn finish(result: Result<(), Exit>) -> Exit {
+pub(super) fn finish(result: Result<(), Exit>) -> Exit {
     result.err().unwrap_or(Exit::Done)
 }
 
@@ -239,6 +239,9 @@ pub(super) fn status(loaded: &Loaded, args: &StatusArgs) -> Exit {
             "events        {} = {} enriched + {} failed + {} duplicates + {} dropped",
             e["payload_events"], e["enriched"], e["failed"], e["duplicates"], e["dropped"]
         );
+        if e["repaired"].as_u64().is_some_and(|n| n > 0) {
+            println!("repaired      {} failures were ended by a replay", e["repaired"]);
+        }
         println!("lag           visible p99 {} ms, commit {} ms", s["lag_ms"]["visible_p99"], s["lag_ms"]["commit"]);
         Ok(())
     })())

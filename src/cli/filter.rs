@@ -8,12 +8,11 @@ use crate::config::{Config, Loaded};
 use crate::enrich::Enricher;
 use crate::enrich::steps::{Steps, read_folder};
 use crate::event::payload_json::{self, LineRecord};
-use crate::event::{Event, Failure, Offset, Outcome, Processed, json, sdk_json, thrift, tsv};
+use crate::event::{Event, Failure, Offset, Outcome, Processed, json, replay_json, sdk_json, tsv};
 use crate::journal::RecordKind;
 use crate::platform::clock::Clock;
 use crate::schema;
 use crate::telemetry::{self, Metrics};
-use bytes::{Bytes, BytesMut};
 use clap::Args;
 use std::io::{BufRead, BufWriter, Write};
 use uuid::Uuid;
@@ -90,14 +89,12 @@ fn one(
     }
     let line = payload_json::read(&String::from_utf8_lossy(line)).map_err(|e| e.to_string())?;
     let offset = line.offset.unwrap_or(Offset(number));
-    let (kind, body) = match line.record {
-        LineRecord::Payload(payload) => {
-            let mut record = BytesMut::new();
-            thrift::encode(&payload, &mut record);
-            (RecordKind::Payload, record.freeze())
-        }
-        LineRecord::BadRow(row) => (RecordKind::BadRow, Bytes::from(row)),
+    let kind = match line.record {
+        LineRecord::Payload(_) => RecordKind::Payload,
+        LineRecord::BadRow(_) => RecordKind::BadRow,
+        LineRecord::Replay(..) => RecordKind::Replay,
     };
+    let body = replay_json::bytes_of(&line.record).map_err(|e| e.to_string())?;
     let done = enricher.process(offset, kind, &body, etl_ms).map_err(|e| e.to_string())?;
     for item in &done.items {
         write_outcome(item, with_tsv, out);
@@ -111,7 +108,11 @@ fn write_outcome(item: &Processed, with_tsv: bool, out: &mut String) {
     let _ = write!(out, "{{\"offset\":{},\"index\":{},\"outcome\":", item.addr.offset, item.addr.index);
     match &item.outcome {
         Outcome::Enriched(event) => {
-            out.push_str("\"enriched\",\"event\":");
+            out.push_str("\"enriched\"");
+            if let Some(repair) = item.repairs {
+                let _ = write!(out, ",\"repairs\":{{\"offset\":{},\"index\":{}}}", repair.of.offset, repair.of.index);
+            }
+            out.push_str(",\"event\":");
             write_event(event, "tsv", with_tsv, out);
         }
         Outcome::Failed(failure) => write_failure(failure, with_tsv, out),

@@ -2,7 +2,7 @@
 
 use super::Exit;
 use crate::config::Loaded;
-use crate::event::{Offset, payload_json, thrift};
+use crate::event::{Offset, Replay, payload_json, replay_json, thrift};
 use crate::journal::{Entry, Journal, RecordKind};
 use crate::platform::fs::RealFs;
 use clap::{Args, Subcommand};
@@ -84,11 +84,10 @@ fn write_line(entry: &Entry, line: &mut String) {
             Err(e) => line.push_str(&unreadable(entry, &e.to_string())),
         },
         RecordKind::BadRow => payload_json::write_bad_row(entry.offset, &entry.body, line),
-        RecordKind::Replay => {
-            let text = String::from_utf8_lossy(&entry.body);
-            let replay: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|_| text.as_ref().into());
-            line.push_str(&serde_json::json!({"offset": entry.offset, "replay": replay}).to_string());
-        }
+        RecordKind::Replay => match Replay::decode(&entry.body) {
+            Ok((replay, carried)) => replay_json::write_replay(entry.offset, &replay, &carried, line),
+            Err(e) => line.push_str(&unreadable(entry, &e.to_string())),
+        },
     }
 }
 

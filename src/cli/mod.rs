@@ -9,6 +9,7 @@ mod client;
 mod demo;
 mod filter;
 mod journal;
+mod replay;
 mod run;
 pub mod traffic;
 
@@ -44,6 +45,7 @@ Examples:
   snowshed run -c config.toml                      the pipeline
   snowshed sql \"SELECT count(*) FROM events\"       one exact answer over both layers
   snowshed tail --failed                           failed events as they happen
+  snowshed replay --failed --since 2h              failed events again, with the schemas of now
   snowshed journal cat | snowshed enrich           what today's schemas make of yesterday's requests
 
 Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 3 cannot start, 4 no running instance reached.
@@ -74,6 +76,8 @@ enum Command {
     Audit(client::AuditArgs),
     /// Counts, offsets and lags of the running instance
     Status(client::StatusArgs),
+    /// Process failed events again, after a schema was repaired; what passes now is counted once
+    Replay(replay::ReplayArgs),
     /// The raw log
     Journal {
         #[command(subcommand)]
@@ -119,6 +123,7 @@ fn dispatch(command: Command, loaded: Loaded) -> Exit {
         Command::Tail(args) => client::tail(&loaded, &args),
         Command::Audit(args) => client::audit(&loaded, &args),
         Command::Status(args) => client::status(&loaded, &args),
+        Command::Replay(args) => replay::replay(&loaded, &args),
         Command::Journal { command } => journal::journal(&loaded, command),
         Command::Enrich(args) => filter::enrich(&loaded, &args),
         Command::Check(args) => check::check(&loaded, &args),

@@ -3,7 +3,8 @@
 //! ```text
 //! "SNOWIDS2"   8 bytes
 //! blocks       64 entries of 53 bytes (the last block may have fewer), then crc32c of the block, 4 bytes
-//!   entry      id 16, fingerprint 16, offset 8, index 4, time 8, flags 1 (bit 0: goes on under an id of its own)
+//!   entry      id 16, fingerprint 16, offset 8, index 4, time 8, flags 1 (bit 0: goes on under an id of its own,
+//!               bit 1: came by a replay)
 //! starts       for each block, the upper 8 bytes of the first id in it
 //! filter       words of 8 bytes
 //! footer       entries 8, filter words 8, from 8, to 8, first time 8, last time 8, level 4, crc32c of starts and filter 4,
@@ -40,7 +41,12 @@ pub struct IdEntry {
     pub time_ms: i64,
     /// Its id was taken: it goes on under one of its own.
     pub renamed: bool,
+    /// It came by a replay: its payload stands elsewhere.
+    pub replayed: bool,
 }
+
+const RENAMED: u8 = 1;
+const REPLAYED: u8 = 2;
 
 impl IdEntry {
     fn encode(&self, out: &mut Vec<u8>) {
@@ -49,10 +55,11 @@ impl IdEntry {
         out.extend_from_slice(&self.addr.offset.0.to_be_bytes());
         out.extend_from_slice(&self.addr.index.to_be_bytes());
         out.extend_from_slice(&self.time_ms.to_be_bytes());
-        out.push(u8::from(self.renamed));
+        out.push((u8::from(self.renamed) * RENAMED) | (u8::from(self.replayed) * REPLAYED));
     }
 
     fn decode(mut bytes: &[u8]) -> Option<IdEntry> {
+        let flags = *bytes.get(ENTRY - 1)?;
         Some(IdEntry {
             id: u128::from_be_bytes(take(&mut bytes)?),
             fingerprint: u128::from_be_bytes(take(&mut bytes)?),
@@ -61,7 +68,8 @@ impl IdEntry {
                 index: u32::from_be_bytes(take(&mut bytes)?),
             },
             time_ms: i64::from_be_bytes(take(&mut bytes)?),
-            renamed: take::<1>(&mut bytes)?[0] != 0,
+            renamed: flags & RENAMED != 0,
+            replayed: flags & REPLAYED != 0,
         })
     }
 }
@@ -317,6 +325,7 @@ mod tests {
             addr: EventAddr { offset: Offset(n), index: 1 },
             time_ms: 1000 + n as i64,
             renamed: n % 2 == 1,
+            replayed: n % 3 == 1,
         }
     }
 

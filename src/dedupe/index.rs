@@ -70,35 +70,47 @@ impl Index {
     /// # Errors
     /// When a file cannot be read.
     pub fn decided(&self, entry: &IdEntry) -> io::Result<Verdict> {
+        self.looked_up(entry).map(|found| found.0)
+    }
+
+    /// The verdict, and whether the event was let through at its own place.
+    fn looked_up(&self, entry: &IdEntry) -> io::Result<(Verdict, bool)> {
         let mut own = None;
         let mut earlier: Option<EventAddr> = None;
+        let mut replayed: Option<EventAddr> = None;
         self.0.read().visit(entry.id, Some(entry.fingerprint), &mut |e| {
             if e.addr == entry.addr {
                 own = Some(e.renamed);
             } else if e.addr < entry.addr {
                 earlier = earlier.max(Some(e.addr));
+            } else if e.replayed {
+                replayed = replayed.or(Some(e.addr));
             }
             Look::On
         })?;
-        Ok(match (own, earlier) {
+        // An event that only a replay let through had failed where it stands: it is in the answers once, at the replay.
+        let verdict = match (own, earlier.or(replayed)) {
             (Some(true), _) => Verdict::TakenId,
             (None, Some(first)) => Verdict::Duplicate(first),
             _ => Verdict::First,
-        })
+        };
+        Ok((verdict, own.is_some()))
     }
 
-    /// Gives an outcome that was enriched again the verdict that it had when it first came by.
+    /// Gives an outcome that was enriched again the verdict that it had when it first came by. False when the event had
+    /// failed then, passes only today, and no replay has let it through: it is in no answer.
     ///
     /// # Errors
     /// When a file cannot be read.
-    pub fn decide_again(&self, item: &mut Processed, journal: &Uuid) -> io::Result<()> {
-        let Some(entry) = entry_of(item) else { return Ok(()) };
-        match (self.decided(&entry)?, &mut item.outcome) {
+    pub fn decide_again(&self, item: &mut Processed, journal: &Uuid) -> io::Result<bool> {
+        let Some(entry) = entry_of(item) else { return Ok(true) };
+        let (verdict, own) = self.looked_up(&entry)?;
+        match (verdict, &mut item.outcome) {
             (Verdict::Duplicate(first), outcome) => *outcome = Outcome::Duplicate(first),
             (Verdict::TakenId, Outcome::Enriched(event)) => mark::rename(event, mark::own_id(journal, entry.addr)),
-            _ => {}
+            _ => return Ok(own || !self.0.read().shelf.covers(entry.addr.offset)),
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Where events with this id stand, as far as the window reaches; newest first, at most a thousand.
@@ -278,5 +290,6 @@ pub(super) fn entry_of(item: &Processed) -> Option<IdEntry> {
         addr: item.addr,
         time_ms: event.time(columns::COLLECTOR_TSTAMP).unwrap_or(0),
         renamed: false,
+        replayed: item.repairs.is_some(),
     })
 }

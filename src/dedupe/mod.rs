@@ -16,6 +16,7 @@ mod load;
 mod mark;
 mod metrics;
 mod open_set;
+mod redone;
 mod shelf;
 mod stage;
 

@@ -113,6 +113,7 @@ mod tests {
             addr: EventAddr { offset: Offset(n), index: 0 },
             time_ms: n as i64,
             renamed: false,
+            replayed: false,
         };
         let all = [entry(0, 1, 1), entry(1, 1, 2), entry(2, 2, 1), entry(3, 1, 1), entry(4, 1, 2), entry(5, 1, 3)];
         all.iter().for_each(|e| set.add(*e));

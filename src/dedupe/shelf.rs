@@ -104,6 +104,12 @@ impl Shelf {
         Ok(looked)
     }
 
+    /// Whether everything is known of the events that stand at an offset.
+    pub(super) fn covers(&self, offset: Offset) -> bool {
+        let after = self.files.partition_point(|file| file.range.from <= offset);
+        after.checked_sub(1).and_then(|at| self.files.get(at)).is_some_and(|file| file.range.contains(offset))
+    }
+
     /// Memory of the filters, and events that were forgotten before the window was over.
     pub(super) fn usage(&self) -> (usize, u64) {
         (self.files.iter().map(|file| file.memory()).sum(), self.forgotten)

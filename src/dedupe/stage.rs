@@ -3,6 +3,7 @@
 use super::index::{Index, Verdict, entry_of};
 use super::mark;
 use super::metrics::DedupeMetrics;
+use super::redone::Redone;
 use crate::event::{BatchPlanner, Chunk, EnrichedBatch, Flow, Offset, OffsetRange, Outcome, Processed, Tally, rows};
 use crate::pipeline::backoff::Backoff;
 use crate::pipeline::drain::Drain;
@@ -24,6 +25,8 @@ pub struct Deps {
     pub index: Index,
     /// Where micro-batches end.
     pub planner: Box<dyn BatchPlanner>,
+    /// End of the journal at the start: what stands below it was enriched before, maybe with other schemas.
+    pub redone_to: Offset,
     /// Name space of made-up ids.
     pub journal_id: Uuid,
     /// Enriched events.
@@ -61,7 +64,8 @@ impl Dedupe {
 pub fn build(deps: Deps) -> io::Result<Dedupe> {
     let metrics = DedupeMetrics::new(&deps.metrics);
     let grown_to = deps.planner.open_from();
-    let mut stage = Stage { metrics, grown_to, deps };
+    let redone = Redone::new(OffsetRange::new(grown_to, deps.redone_to));
+    let mut stage = Stage { metrics, grown_to, redone, deps };
     std::thread::Builder::new().name("dedupe".into()).spawn(move || stage.run()).map(Dedupe)
 }
 
@@ -70,6 +74,7 @@ struct Stage {
     metrics: DedupeMetrics,
     /// How far the open micro-batch reaches.
     grown_to: Offset,
+    redone: Redone,
 }
 
 /// The process stops, or everybody behind the fork has.
@@ -110,11 +115,12 @@ impl Stage {
             return Ok(());
         }
         let mut items = batch.items;
+        items.retain(|item| self.redone.takes(item));
         for item in &mut items {
             self.judge(item)?;
         }
         let mut tally = Tally::default();
-        items.iter().for_each(|item| tally.count(&item.outcome));
+        items.iter().for_each(|item| tally.count(item));
         self.metrics.events.inc_by(tally.enriched + tally.duplicates);
         self.metrics.duplicates.inc_by(tally.duplicates);
         let (rows, failed_rows) = rows::build(&items);

@@ -14,6 +14,7 @@ use super::one::EventRun;
 use super::recorded;
 use super::schemas::{Answers, Schemas};
 use super::steps::Steps;
+use crate::event::replay::{Carried, Replay};
 use crate::event::{EventAddr, Failure, Offset, Outcome, Processed, SchemaKey, thrift};
 use crate::journal::RecordKind;
 use crate::platform::clock::Millis;
@@ -82,6 +83,11 @@ impl Enricher {
         self.over_long.load(Ordering::Relaxed)
     }
 
+    /// Whether a record holds several payloads in compressed form.
+    pub fn is_bundle(&self, body: &[u8]) -> bool {
+        bundle::compression(body).is_some()
+    }
+
     pub(super) fn count_over_long(&self) {
         self.over_long.fetch_add(1, Ordering::Relaxed);
     }
@@ -119,8 +125,7 @@ impl Enricher {
             match kind {
                 RecordKind::Payload => run.record(body),
                 RecordKind::BadRow => run.recorded(body),
-                // A replay is an order to the stage, not an event.
-                RecordKind::Replay => {}
+                RecordKind::Replay => run.replay(body),
             }
             run.done
         };
@@ -129,6 +134,10 @@ impl Enricher {
             let what = panic.downcast_ref::<String>().map(String::as_str);
             let what = what.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown");
             let mut run = Run { enricher: self, schemas: &schemas, offset, etl_ms, done: Processing::default() };
+            if kind == RecordKind::Replay {
+                // The failures that it was to repair stand.
+                return run.done;
+            }
             let message = format!("enrichment stopped on an internal error: {what}");
             let text = String::from_utf8_lossy(body);
             run.fail(bad_row::generic_error(&[message.into()], &text, self.max_record, 0, etl_ms));
@@ -200,7 +209,7 @@ struct Run<'e, 's, 'r> {
 impl Run<'_, '_, '_> {
     fn push(&mut self, outcome: Outcome) {
         let index = self.done.items.len() as u32;
-        self.done.items.push(Processed { addr: EventAddr { offset: self.offset, index }, outcome });
+        self.done.items.push(Processed::new(EventAddr { offset: self.offset, index }, outcome));
     }
 
     /// A bad row over the limit is replaced by one that says so.
@@ -214,6 +223,27 @@ impl Run<'_, '_, '_> {
             failure
         };
         self.push(Outcome::Failed(Box::new(failure)));
+    }
+
+    /// The carried record as if it stood in its own place; what of it counts gets the place of the replay. It did not arrive
+    /// now, so it has no receive time.
+    fn replay(&mut self, body: &Bytes) {
+        let (replay, carried) = match Replay::decode(body) {
+            Ok(parts) => parts,
+            Err(e) => {
+                let text = String::from_utf8_lossy(body);
+                let max = self.enricher.max_record;
+                return self.fail(bad_row::generic_error(&[e.to_string().into()], &text, max, 0, self.etl_ms));
+            }
+        };
+        let at = std::mem::replace(&mut self.offset, replay.offset);
+        match replay.kind {
+            Carried::Payload => self.record(&carried),
+            Carried::BadRow => self.recorded(&carried),
+        }
+        self.offset = at;
+        self.done.items = replay.choose(at, std::mem::take(&mut self.done.items));
+        self.done.received_ms = 0;
     }
 
     fn recorded(&mut self, body: &Bytes) {

@@ -45,7 +45,7 @@ impl EnrichMetrics {
     pub(super) fn left(&self, batch: &EnrichedBatch, over_long: u64) {
         let mut tally = Tally::default();
         for item in &batch.items {
-            tally.count(&item.outcome);
+            tally.count(item);
         }
         self.enriched.inc_by(tally.enriched);
         self.failed.inc_by(tally.failed);

@@ -1,33 +1,40 @@
 //! What flows between the stages: stretches of the journal with their outcomes, and the marks that close micro-batches.
 
-use super::offset::{BatchId, Offset, OffsetRange};
-use super::outcome::{Outcome, Processed};
+use super::offset::{BatchId, EventAddr, Offset, OffsetRange};
+use super::outcome::{Outcome, Processed, Repair};
 use super::rows::Rows;
 use crate::platform::clock::Millis;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::sync::Arc;
 
-/// Counts of outcomes. `payload_events = enriched + failed + duplicates + dropped` at every moment (promise P2).
+/// Counts of outcomes. `payload_events + repaired = enriched + failed + duplicates + dropped` at every moment (promise P2):
+/// a replayed event has a second outcome, which takes the place of its failure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Tally {
-    /// Outcomes of every kind.
+    /// Events that arrived.
     pub payload_events: u64,
     /// Events in the answers.
     pub enriched: u64,
-    /// Failed events (bad rows).
+    /// Failed events (bad rows), those that were repaired later included.
     pub failed: u64,
     /// Repeated events.
     pub duplicates: u64,
     /// Events that the user's own script or filter dropped.
     pub dropped: u64,
+    /// Failures that no longer stand. Counted where the replay stands, so that of one micro-batch it may exceed `failed`.
+    #[serde(default)]
+    pub repaired: u64,
 }
 
 impl Tally {
     /// Counts one outcome.
-    pub fn count(&mut self, outcome: &Outcome) {
-        self.payload_events += 1;
-        match outcome {
+    pub fn count(&mut self, item: &Processed) {
+        match item.repairs {
+            None => self.payload_events += 1,
+            Some(_) => self.repaired += 1,
+        }
+        match &item.outcome {
             Outcome::Enriched(_) => self.enriched += 1,
             Outcome::Failed(_) => self.failed += 1,
             Outcome::Duplicate(_) => self.duplicates += 1,
@@ -42,6 +49,12 @@ impl Tally {
         self.failed += other.failed;
         self.duplicates += other.duplicates;
         self.dropped += other.dropped;
+        self.repaired += other.repaired;
+    }
+
+    /// Failures that still stand, of a tally that begins with the journal.
+    pub const fn standing(&self) -> u64 {
+        self.failed.saturating_sub(self.repaired)
     }
 }
 
@@ -78,6 +91,15 @@ pub struct Chunk {
     pub received_ms: (Millis, Millis),
     /// Bytes of the journal records in it.
     pub bytes: u64,
+}
+
+impl Chunk {
+    /// The failures that end with this stretch, each with the place of its replay, in order.
+    pub fn repairs(&self) -> impl Iterator<Item = (EventAddr, Repair)> {
+        // Nearly every chunk has none, and then its items are not looked at.
+        let items = if self.tally.repaired == 0 { &[] } else { self.items.as_slice() };
+        items.iter().filter_map(|item| Some((item.addr, item.repairs?)))
+    }
 }
 
 /// The stream that leaves deduplication: both layers and the stream sinks see the same sequence.

@@ -3,6 +3,7 @@
 use super::model::Event;
 use super::offset::EventAddr;
 use serde::Serialize;
+use uuid::Uuid;
 
 /// What became of one event.
 #[derive(Clone, PartialEq, Debug)]
@@ -23,10 +24,28 @@ pub enum Outcome {
 /// An outcome with its address.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Processed {
-    /// Where the event stands.
+    /// Where the event stands; of a replayed one the place of the replay.
     pub addr: EventAddr,
+    /// The failure that this outcome takes the place of: the event was replayed.
+    pub repairs: Option<Repair>,
     /// What became of it.
     pub outcome: Outcome,
+}
+
+impl Processed {
+    /// The outcome of an event that was not replayed.
+    pub const fn new(addr: EventAddr, outcome: Outcome) -> Self {
+        Processed { addr, repairs: None, outcome }
+    }
+}
+
+/// A failure that no longer stands.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Repair {
+    /// Where the failed event stands.
+    pub of: EventAddr,
+    /// Id of the event, by which its incomplete form can be found; `None` when it has none.
+    pub event_id: Option<Uuid>,
 }
 
 /// Which bad row of the Snowplow family.

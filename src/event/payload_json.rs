@@ -2,11 +2,13 @@
 //!
 //! The raw truth for people and scripts. Fields of the Thrift record by their names in [`Payload`], absent ones left out.
 //! A body that is not UTF-8 stands as `body_base64`, so that it survives the round trip; in the other fields such bytes
-//! become U+FFFD. A bad row that the collector itself recorded stands as it is.
+//! become U+FFFD. A bad row that the collector itself recorded stands as it is. Replays: [`super::replay_json`].
 
 use super::json::{self, Json, write_string};
 use super::offset::Offset;
 use super::payload::Payload;
+use super::replay::Replay;
+use super::replay_json;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -22,6 +24,8 @@ pub enum LineRecord {
     Payload(Box<Payload>),
     /// A bad row, compact JSON.
     BadRow(String),
+    /// A replay with the record that it carries.
+    Replay(Replay, Box<LineRecord>),
 }
 
 /// One line.
@@ -149,21 +153,23 @@ pub fn read(line: &str) -> Result<Line, LineError> {
             ("payload", _) => return Err(shape("payload", "must be an object")),
             ("bad_row", row @ Json::Object(_)) => LineRecord::BadRow(row.to_text()),
             ("bad_row", _) => return Err(shape("bad_row", "must be an object")),
-            (other, _) => return Err(shape(other, "is not a member of a line: offset, payload, bad_row are")),
+            ("replay", Json::Object(members)) => replay_json::read(members)?,
+            ("replay", _) => return Err(shape("replay", "must be an object")),
+            (other, _) => return Err(shape(other, "is not a member of a line: offset, payload, bad_row, replay are")),
         };
         if record.replace(new).is_some() {
-            return Err(LineError::Shape("a line has either a payload or a bad_row".to_owned()));
+            return Err(LineError::Shape("a line has either a payload, a bad_row or a replay".to_owned()));
         }
     }
-    let record = record.ok_or_else(|| LineError::Shape("a line needs a payload or a bad_row".to_owned()))?;
+    let record = record.ok_or_else(|| LineError::Shape("a line needs a payload, a bad_row or a replay".to_owned()))?;
     Ok(Line { offset, record })
 }
 
-fn shape(key: &str, problem: &str) -> LineError {
+pub(super) fn shape(key: &str, problem: &str) -> LineError {
     LineError::Shape(format!("\"{key}\" {problem}"))
 }
 
-fn read_object(members: Vec<(std::borrow::Cow<'_, str>, Json<'_>)>) -> Result<Payload, LineError> {
+pub(super) fn read_object(members: Vec<(std::borrow::Cow<'_, str>, Json<'_>)>) -> Result<Payload, LineError> {
     let mut p = Payload::default();
     for (key, value) in members {
         let text = |value: Json<'_>| match value {
@@ -267,12 +273,13 @@ mod tests {
         for (line, why) in [
             ("{", "not JSON"),
             ("[]", "must be a JSON object"),
-            ("{}", "needs a payload or a bad_row"),
+            ("{}", "needs a payload, a bad_row or a replay"),
             (r#"{"offset":-1,"payload":{}}"#, "not negative"),
             (r#"{"payload":{"ipp":"x"}}"#, "\"ipp\" is not a field"),
             (r#"{"payload":{"headers":[1]}}"#, "\"headers\" must be text"),
             (r#"{"payload":{"body_base64":"%"}}"#, "no base64"),
             (r#"{"payload":{},"bad_row":{}}"#, "either"),
+            (r#"{"replay":{"offset":1}}"#, "carries"),
         ] {
             let error = read(line).unwrap_err().to_string();
             assert!(error.contains(why), "{line}: {error}");

@@ -4,6 +4,7 @@
 //! before its replacement is there, and an outage changes nothing.
 
 use super::cache::{Held, Source};
+use super::error::Outage;
 use super::resolver::{Outcome, Resolver};
 use crate::event::SchemaKey;
 use std::sync::atomic::Ordering;
@@ -54,6 +55,21 @@ impl Resolver {
                     self.cache.renew(&key);
                 }
                 outcome => self.install(&key, outcome),
+            }
+        }
+    }
+
+    /// Asks for a schema again, whatever is known of it: an answer that none has it, or an older document, may have been true
+    /// once. An answer that is given takes effect at once.
+    ///
+    /// # Errors
+    /// [`Outage`]; what is known stays.
+    pub fn ask_again(&self, key: &SchemaKey) -> Result<(), Outage> {
+        match self.look_up(key, true) {
+            Outcome::Out(outage) => Err(outage),
+            outcome => {
+                self.install(key, outcome);
+                Ok(())
             }
         }
     }

@@ -12,7 +12,7 @@ use super::failures::LocalAdvice;
 use super::merge::Seam;
 use super::{facts, records, reply};
 use crate::batch::warehouse::{SqlColumn, SqlParam, SqlRequest, SqlSink};
-use crate::event::{EventAddr, Offset, Outcome, Processed, columns, payload_json, thrift};
+use crate::event::{EventAddr, Offset, Outcome, Processed, Replay, columns, payload_json, replay_json, thrift};
 use crate::speed::Memory;
 use arrow::array::RecordBatch;
 use axum::extract::{Path, State};
@@ -127,7 +127,10 @@ fn request(raw: &RawRecord) -> Value {
             Err(e) => return json!({"unreadable": e.to_string()}),
         },
         RawKind::BadRow => text = String::from_utf8_lossy(&raw.body).into_owned(),
-        RawKind::Replay => return json!({"replay": String::from_utf8_lossy(&raw.body)}),
+        RawKind::Replay => match Replay::decode(&raw.body) {
+            Ok((replay, carried)) => replay_json::write_replay_object(&replay, &carried, &mut text),
+            Err(e) => return json!({"unreadable": e.to_string()}),
+        },
     }
     serde_json::from_str(&text).unwrap_or(Value::String(text))
 }

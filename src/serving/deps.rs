@@ -3,6 +3,7 @@
 //! Stages do not know one another, so all that this port shows of them comes in here: handles of the two halves, and
 //! closures for the few facts that it needs of everything else.
 
+use crate::admin::replay::{Ask, StartError, Update};
 use crate::batch::warehouse::Reader;
 use crate::event::{EventAddr, Offset, Processed};
 use crate::pipeline::drain::Drain;
@@ -17,11 +18,14 @@ use futures_util::future::BoxFuture;
 use serde::Serialize;
 use std::io;
 use std::sync::Arc;
+use tokio::sync::mpsc::Receiver;
 
 /// Finds the addresses of an event id.
 pub type FindEvent = Box<dyn Fn(&str) -> io::Result<Vec<EventAddr>> + Send + Sync>;
 /// Enriches a journal record again.
 pub type EnrichAgain = Box<dyn Fn(Offset, &RawRecord) -> Result<Vec<Processed>, String> + Send + Sync>;
+/// Starts a replay of failed events.
+pub type StartReplay = Box<dyn Fn(Ask) -> Result<Receiver<Update>, StartError> + Send + Sync>;
 /// Sends demo traffic.
 pub type SendDemo = Arc<dyn Fn(Demo) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
@@ -40,6 +44,8 @@ pub struct Deps {
     /// What became of the events of one journal record, worked out again for an audit: with today's schemas, duplicates
     /// marked as far as the dedupe window reaches. An error says which registry does not answer.
     pub enrich: EnrichAgain,
+    /// Processes failed events again.
+    pub replay: StartReplay,
     /// The schema registry.
     pub registry: Arc<Resolver>,
     /// All links between stages, in flow order.

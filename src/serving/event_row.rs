@@ -200,6 +200,9 @@ pub fn write(event: &Processed, extra: &[usize], received_ms: i64, advice: &dyn 
         Outcome::Dropped { by } => member("by", Some(by.as_str().into()), out),
         Outcome::Enriched(_) => {}
     }
+    if let Some(repair) = event.repairs {
+        member("repairs", Some(repair.of.to_string().into()), out);
+    }
     out.push('}');
 }
 

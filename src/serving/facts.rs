@@ -18,11 +18,11 @@ pub fn time(ms: Millis) -> Option<String> {
     (ms > 0).then(|| rfc3339(ms))
 }
 
-/// The equation of promise P2.
+/// The equation of promise P2: `failed` are the failures that stand, `repaired` those that a replay has ended.
 pub fn equation(t: &Tally) -> Value {
     json!({
-        "payload_events": t.payload_events, "enriched": t.enriched, "failed": t.failed,
-        "duplicates": t.duplicates, "dropped": t.dropped,
+        "payload_events": t.payload_events, "enriched": t.enriched, "failed": t.standing(),
+        "duplicates": t.duplicates, "dropped": t.dropped, "repaired": t.repaired,
     })
 }
 
@@ -30,7 +30,7 @@ pub fn equation(t: &Tally) -> Value {
 pub fn difference(t: &Tally) -> i128 {
     i128::from(t.payload_events)
         - i128::from(t.enriched)
-        - i128::from(t.failed)
+        - i128::from(t.standing())
         - i128::from(t.duplicates)
         - i128::from(t.dropped)
 }

@@ -62,7 +62,7 @@ impl ServingMetrics {
             sql: metrics.counter("serving_sql", "SQL statements taken"),
             events: metrics.register(
                 "events",
-                "Events by outcome, of offsets below enriched; payload_events is the sum of the others",
+                "Events by outcome, of offsets below enriched; payload_events is the sum of enriched, failed, duplicates and dropped",
                 Family::default(),
             ),
             difference: gauge("events_difference", "payload_events minus all outcomes: 0, or something vanished"),
@@ -97,9 +97,10 @@ impl ServingMetrics {
         for (name, n) in [
             ("payload_events", tally.payload_events),
             ("enriched", tally.enriched),
-            ("failed", tally.failed),
+            ("failed", tally.standing()),
             ("duplicates", tally.duplicates),
             ("dropped", tally.dropped),
+            ("repaired", tally.repaired),
         ] {
             self.events.get_or_create(&Named { name: name.to_owned() }).set(signed(n));
         }

@@ -27,6 +27,7 @@ mod openapi;
 mod params;
 mod question;
 mod records;
+mod replay;
 mod reply;
 mod routes;
 mod session;

@@ -4,7 +4,7 @@ use super::api::Shared;
 use super::dashboard;
 use super::error::ApiError;
 use super::guard::Access;
-use super::{audit, demo, failures, health, iglu, live, metrics, openapi, session, sql, status, tail, views};
+use super::{audit, demo, failures, health, iglu, live, metrics, openapi, replay, session, sql, status, tail, views};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
@@ -44,6 +44,7 @@ pub(super) fn table() -> Vec<Route> {
         route(Method::GET, "/v1/events/{event_id}", Read, get(audit::get)),
         route(Method::GET, "/v1/failed", Read, get(failures::get)),
         route(Method::POST, "/v1/demo", Read, post(demo::post)),
+        route(Method::POST, "/v1/replay", Write, post(replay::post)),
         route(Method::GET, "/iglu/schemas", Read, get(iglu::root)),
         route(Method::GET, "/iglu/schemas/{vendor}", Read, get(iglu::of_vendor)),
         route(Method::GET, "/iglu/schemas/{vendor}/{name}", Read, get(iglu::of_name)),

@@ -109,6 +109,8 @@ pub(super) struct MicroBatch {
     pub(super) failed_rows: Vec<Arc<Rows>>,
     pub(super) failures: Vec<Arc<FailedEvent>>,
     pub(super) failures_left_out: u64,
+    /// Failures, here or below, that a replay in it repairs.
+    pub(super) repaired: Vec<EventAddr>,
     pub(super) files: Option<Files>,
     pub(super) rows_dropped: bool,
     pub(super) tally: Tally,
@@ -132,6 +134,7 @@ impl MicroBatch {
             failed_rows: Vec::new(),
             failures: Vec::new(),
             failures_left_out: 0,
+            repaired: Vec::new(),
             files: None,
             rows_dropped: false,
             tally: Tally::default(),
@@ -171,6 +174,7 @@ impl MicroBatch {
                 self.failures_left_out += 1;
             }
         }
+        self.repaired.extend(chunk.repairs().map(|(_, repair)| repair.of));
         self.id.to = chunk.range.to;
         self.stamps.0 = stamp;
         self.tally.add(&chunk.tally);

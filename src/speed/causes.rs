@@ -12,6 +12,8 @@ const SLOT_MS: i64 = 10_000;
 const SLOTS: usize = 361;
 const EXAMPLES: usize = 3;
 const MAX_APPS: usize = 20;
+/// Failures of which it is kept where they were counted, so that a repair can take them out again: the newest ones.
+const MAX_PLACES: usize = 200_000;
 /// Bytes of an example's bad row that are kept.
 pub const MAX_EXAMPLE_BYTES: usize = 65_536;
 /// Points of a cause's series.
@@ -86,8 +88,18 @@ pub struct CauseGroup {
     pub examples: Vec<Example>,
 }
 
+/// Where a failure was counted.
+#[derive(Debug)]
+struct Place {
+    /// Number of its group.
+    group: u64,
+    slot: i64,
+    app: Option<Box<str>>,
+}
+
 #[derive(Debug)]
 struct Group {
+    number: u64,
     id: String,
     cause: Cause,
     total: u64,
@@ -103,11 +115,14 @@ struct Group {
 pub(super) struct Causes {
     groups: HashMap<Key, Group, ahash::RandomState>,
     max: usize,
+    /// Groups made so far.
+    made: u64,
+    places: BTreeMap<EventAddr, Place>,
 }
 
 impl Causes {
     pub(super) fn new(max: usize) -> Causes {
-        Causes { groups: HashMap::default(), max: max.max(1) }
+        Causes { groups: HashMap::default(), max: max.max(1), made: 0, places: BTreeMap::new() }
     }
 
     /// Counts a failure.
@@ -120,7 +135,12 @@ impl Causes {
             }
         }
         let at = failure.collector_ms;
+        let made = &mut self.made;
         let group = self.groups.entry(key).or_insert_with_key(|key| Group {
+            number: {
+                *made += 1;
+                *made
+            },
             id: key.id(),
             cause: failure.cause.clone(),
             total: 0,
@@ -131,6 +151,19 @@ impl Causes {
             examples: Vec::new(),
         });
         group.add(addr, failure);
+        let app = failure.app_id.as_deref().map(Box::from);
+        self.places.insert(addr, Place { group: group.number, slot: at.div_euclid(SLOT_MS), app });
+        if self.places.len() > MAX_PLACES {
+            self.places.pop_first();
+        }
+    }
+
+    /// Takes a failure out that no longer stands. One that was counted too long ago stays until its hour is over.
+    pub(super) fn repaired(&mut self, addr: EventAddr) {
+        let Some(place) = self.places.remove(&addr) else { return };
+        if let Some(group) = self.groups.values_mut().find(|g| g.number == place.group) {
+            group.remove(addr, &place);
+        }
     }
 
     /// The causes seen in the last `window` milliseconds (an hour at most), most frequent first.
@@ -173,6 +206,22 @@ impl Group {
                 self.examples.remove(0);
             }
         }
+    }
+
+    fn remove(&mut self, addr: EventAddr, place: &Place) {
+        self.total = self.total.saturating_sub(1);
+        let app = place.app.as_deref().unwrap_or("");
+        let app = if self.apps.contains_key(app) { app } else { crate::view::OTHER };
+        if let Some(n) = self.apps.get_mut(app) {
+            *n = n.saturating_sub(1);
+        }
+        self.apps.retain(|_, n| *n > 0);
+        // The remainder is below the number of slots.
+        let counted = &mut self.slots[place.slot.rem_euclid(SLOTS as i64) as usize];
+        if counted.0 == place.slot {
+            counted.1 = counted.1.saturating_sub(1);
+        }
+        self.examples.retain(|e| e.addr != addr);
     }
 
     fn list(&self, now: Millis, window: i64) -> Option<CauseGroup> {
@@ -248,6 +297,21 @@ mod tests {
         assert_eq!(recent[0].series.len(), 7);
         assert_eq!(recent.iter().map(|c| c.count).sum::<u64>(), 10);
         assert!(causes.list(8_000_000, 3_600_000).is_empty());
+    }
+
+    #[test]
+    fn a_repaired_failure_counts_no_longer() {
+        let mut causes = Causes::new(10);
+        let addr = |i: u64| EventAddr { offset: Offset(i), index: 0 };
+        for i in 0..10 {
+            causes.add(addr(i), &failure("$.sku", if i < 3 { "blog" } else { "shop" }, i as i64 * 1000));
+        }
+        (0..3).chain(0..3).for_each(|i| causes.repaired(addr(i)));
+        let list = causes.list(10_000, 60_000);
+        assert_eq!((list[0].count, list[0].total), (7, 7));
+        assert_eq!(list[0].apps.iter().map(|(a, n)| (a.as_str(), *n)).collect::<Vec<_>>(), [("shop", 7)]);
+        (3..10).for_each(|i| causes.repaired(addr(i)));
+        assert!(causes.list(10_000, 60_000).is_empty());
     }
 
     #[test]

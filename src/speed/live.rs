@@ -44,20 +44,44 @@ impl Live {
     }
 
     fn pass(&mut self, items: &[Processed], rows: &Rows, now: Millis, history: bool) {
+        if items.iter().any(|item| item.repairs.is_some()) {
+            self.pass_replayed(items, now, history);
+            return;
+        }
         let apps = rows.atomic(columns::APP_ID).and_then(|a| a.as_any().downcast_ref::<StringArray>());
         let times = rows.atomic(columns::COLLECTOR_TSTAMP);
         let times = times.and_then(|a| a.as_any().downcast_ref::<TimestampMicrosecondArray>());
         if let (Some(apps), Some(times)) = (apps, times) {
             self.count(apps, times, now, history);
         }
+        items.iter().for_each(|item| self.failed(item, now, history));
+    }
+
+    /// As [`Live::pass`] where replays are among the events: those did not arrive now, so they count in no rate and no delay.
+    fn pass_replayed(&mut self, items: &[Processed], now: Millis, history: bool) {
         for item in items {
-            if let Outcome::Failed(failure) = &item.outcome {
-                self.wall.add(failure.app_id.as_deref(), failure.collector_ms, 0, 1);
+            if let Some(repair) = item.repairs {
+                self.causes.repaired(repair.of);
+            } else if let Outcome::Enriched(event) = &item.outcome {
+                let at = event.time(columns::COLLECTOR_TSTAMP).unwrap_or(now);
+                self.wall.add(event.text(columns::APP_ID), at, 1, 0);
                 if !history {
-                    self.latency.add(now, now - failure.collector_ms, 1);
+                    self.latency.add(now, now - at, 1);
                 }
-                self.causes.add(item.addr, failure);
             }
+            self.failed(item, now, history);
+        }
+    }
+
+    fn failed(&mut self, item: &Processed, now: Millis, history: bool) {
+        let Outcome::Failed(failure) = &item.outcome else { return };
+        self.causes.add(item.addr, failure);
+        if item.repairs.is_some() {
+            return;
+        }
+        self.wall.add(failure.app_id.as_deref(), failure.collector_ms, 0, 1);
+        if !history {
+            self.latency.add(now, now - failure.collector_ms, 1);
         }
     }
 

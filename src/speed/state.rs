@@ -8,10 +8,10 @@ use super::config::Config;
 use super::error::SpeedError;
 use super::spill::Spilled;
 use crate::event::rows::Rows;
-use crate::event::{BatchId, Boundary, Chunk, Offset, Tally};
+use crate::event::{BatchId, Boundary, Chunk, EventAddr, Offset, Tally};
 use crate::platform::clock::Millis;
 use crate::view::{Fold, Half, Plan, Reducer, View};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 /// What the lock guards.
@@ -36,8 +36,10 @@ pub struct Tail {
     pub rows: Vec<Arc<Rows>>,
     /// Incomplete events in memory.
     pub failed_rows: Vec<Arc<Rows>>,
-    /// Failed events in memory, with their bad rows.
+    /// Failed events in memory that still stand, with their bad rows.
     pub failures: Vec<Arc<FailedEvent>>,
+    /// Failures, in memory or committed, that are repaired above the boundary: the warehouse does not know it yet.
+    pub repaired: Vec<EventAddr>,
     /// Failed events whose bad row was not kept, beyond `speed.max_failures`.
     pub failures_left_out: u64,
     /// Files of micro-batches that are read from there instead.
@@ -302,6 +304,7 @@ impl Inner {
 fn tail_of<'b>(batches: impl Iterator<Item = &'b MicroBatch>) -> Tail {
     let mut tail = Tail::default();
     for batch in batches {
+        tail.repaired.extend_from_slice(&batch.repaired);
         match &batch.files {
             Some(files) if batch.rows_dropped => tail.files.push(files.clone()),
             _ => {
@@ -311,6 +314,10 @@ fn tail_of<'b>(batches: impl Iterator<Item = &'b MicroBatch>) -> Tail {
                 tail.failures_left_out += batch.failures_left_out;
             }
         }
+    }
+    if !tail.repaired.is_empty() {
+        let repaired: HashSet<EventAddr, ahash::RandomState> = tail.repaired.iter().copied().collect();
+        tail.failures.retain(|f| !repaired.contains(&f.addr));
     }
     tail
 }

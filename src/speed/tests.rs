@@ -100,6 +100,7 @@ fn chunk(batch_from: u64, from: u64, to: u64) -> Flow {
 fn failures(batch_from: u64, from: u64, to: u64) -> Flow {
     let failed = |offset: u64| Processed {
         addr: EventAddr { offset: Offset(offset), index: 0 },
+        repairs: None,
         outcome: Outcome::Failed(Box::new(Failure {
             bad_row: format!("{{\"offset\":{offset}}}"),
             cause: Cause {
@@ -471,10 +472,7 @@ fn a_restart_refills_the_windows_from_the_journal() {
             let mut event = Enriched::new();
             event.set_text(columns::APP_ID, "shop");
             event.set(columns::COLLECTOR_TSTAMP, Cell::Time(arrival(offset)));
-            Processed {
-                addr: EventAddr { offset: Offset(offset), index: 0 },
-                outcome: Outcome::Enriched(Box::new(event)),
-            }
+            Processed::new(EventAddr { offset: Offset(offset), index: 0 }, Outcome::Enriched(Box::new(event)))
         };
         Ok(Some((OffsetRange::new(from, Offset(upto)), (from.0..upto).map(event).collect())))
     };
@@ -524,6 +522,42 @@ fn failures_are_held_counted_and_grouped() {
     assert_eq!(rig.speed.visible().events, 12);
     let shop = rig.speed.sites().into_iter().find(|s| s.app_id.as_deref() == Some("shop")).unwrap();
     assert_eq!(shop.last_ms, 999_000);
+}
+
+#[test]
+fn a_repaired_failure_is_in_no_list_and_counts_in_no_rate() {
+    use crate::event::{Cell, Event as Enriched, columns};
+    let rig = rig(Config::default(), 0);
+    rig.speed.apply(&failures(0, 0, 10)).unwrap();
+    rig.speed.apply(&Flow::Seal(id(0, 10))).unwrap();
+    let before = (rig.speed.visible().events, rig.speed.sites());
+    let item = |n: u64| {
+        let mut event = Enriched::new();
+        event.set_text(columns::APP_ID, "shop");
+        event.set(columns::COLLECTOR_TSTAMP, Cell::Time(999_000));
+        let of = EventAddr { offset: Offset(n), index: 0 };
+        let repairs = Some(crate::event::Repair { of, event_id: None });
+        Processed { addr: of, repairs, outcome: Outcome::Enriched(Box::new(event)) }
+    };
+    let items: Vec<Processed> =
+        (0..4).map(|n| Processed { addr: EventAddr { offset: Offset(10), index: n }, ..item(n.into()) }).collect();
+    let mut tally = Tally::default();
+    items.iter().for_each(|item| tally.count(item));
+    let rows = Arc::new(crate::event::rows::build(&items).0);
+    let (range, batch_from, received_ms) = (id(10, 11), Offset(10), (0, 0));
+    let chunk = Chunk { range, batch_from, items, rows, failed_rows: empty(), tally, received_ms, bytes: 100 };
+    rig.speed.apply(&Flow::Chunk(Arc::new(chunk))).unwrap();
+    let (tail, _) = rig.speed.lease().tail(Offset(0)).unwrap();
+    assert_eq!(tail.failures.iter().map(|f| f.addr.offset.0).collect::<Vec<_>>(), [4, 5, 6, 7, 8, 9]);
+    assert_eq!(rig.speed.failed_causes(300_000).iter().map(|c| c.count).sum::<u64>(), 6);
+    assert_eq!((rig.speed.visible().events, rig.speed.sites()), before, "they did not arrive now");
+    let memory = rig.speed.lease().read(Offset(0), &Wanted::default()).unwrap();
+    let t = memory.tally;
+    assert_eq!((t.payload_events, t.enriched, t.standing(), t.repaired), (10, 4, 6, 4));
+    // The failures are committed, their repairs not yet.
+    rig.speed.boundary_moved(boundary(10));
+    let (tail, _) = rig.speed.lease().tail(Offset(10)).unwrap();
+    assert_eq!((tail.failures.len(), tail.repaired.len()), (0, 4));
 }
 
 #[test]

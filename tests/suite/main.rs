@@ -12,6 +12,7 @@ mod filters;
 mod kafka;
 mod kill;
 mod lambda;
+mod replay;
 mod trackers;
 mod verbs;
 mod view_sql;

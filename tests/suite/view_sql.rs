@@ -76,10 +76,7 @@ fn events(n: usize) -> Vec<Processed> {
                 let v = ["\"en\"", "\"é'\\n\"", "7", "7.5", "true", "[1]", "{\"a\":1}", "-3"][rnd(8)];
                 e.unstruct = Some(sd("com.acme", "search", format!("{{\"x\":{{\"lang\":1}},\"lang\":{v}}}")));
             }
-            Processed {
-                addr: EventAddr { offset: Offset(i as u64), index: 0 },
-                outcome: Outcome::Enriched(Box::new(e)),
-            }
+            Processed::new(EventAddr { offset: Offset(i as u64), index: 0 }, Outcome::Enriched(Box::new(e)))
         })
         .collect()
 }

@@ -10,7 +10,7 @@ use super::error::{CommitError, ReadError};
 use super::fields::FieldId;
 use super::lake::LakeFile;
 use crate::event::rows::Rows;
-use crate::event::{BatchId, Boundary, Tally};
+use crate::event::{BatchId, Boundary, EventAddr, Repair, Tally};
 use crate::platform::clock::Millis;
 use crate::view::{View, ViewQuery};
 use arrow::array::RecordBatch;
@@ -69,6 +69,8 @@ pub struct Load {
     pub files: Vec<LocalFile>,
     /// What each view gained.
     pub deltas: Vec<Delta>,
+    /// The failures, here or in an earlier micro-batch, that it repairs, each with the place of the replay.
+    pub repairs: Vec<(EventAddr, Repair)>,
     /// When its steps were done.
     pub steps: Steps,
 }

@@ -8,6 +8,7 @@ mod fuzz;
 mod loader;
 mod output;
 mod property;
+mod replay;
 mod sdk;
 mod self_describing;
 mod stage;

@@ -160,7 +160,7 @@ fn outcomes_are_sorted_into_the_two_tables() {
         Outcome::Dropped { by: "x".into() },
         Outcome::Enriched(Box::new(page_view("c"))),
     ];
-    let items: Vec<_> = outcomes.map(|outcome| Processed { addr: EventAddr::default(), outcome }).into();
+    let items: Vec<_> = outcomes.map(|outcome| Processed::new(EventAddr::default(), outcome)).into();
     let (good, failed) = build(&items);
     let ids = |r: &Rows| -> Vec<String> {
         r.atomic(EVENT_ID).unwrap().as_string::<i32>().iter().map(|v| v.unwrap().to_owned()).collect()
@@ -203,7 +203,7 @@ fn price_of_a_row() {
     e.contexts.push(datum("iglu:com.snowplowanalytics.snowplow/web_page/jsonschema/1-0-0", r#"{"id":"a"}"#));
     e.contexts.push(datum("iglu:com.acme/user/jsonschema/1-0-0", r#"{"id":"a","plan":"b","seats":3}"#));
     let event = Outcome::Enriched(Box::new(e));
-    let items: Vec<_> = (0..2000).map(|_| Processed { addr: EventAddr::default(), outcome: event.clone() }).collect();
+    let items: Vec<_> = (0..2000).map(|_| Processed::new(EventAddr::default(), event.clone())).collect();
     let start = std::time::Instant::now();
     for _ in 0..50 {
         std::hint::black_box(build(std::hint::black_box(&items)));

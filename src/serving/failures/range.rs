@@ -26,12 +26,14 @@ pub(super) fn read(api: &Api, ask: &Ask) -> ApiResult<Found> {
     let memory = seam.memory(&[], true)?;
     let tail = memory.tail.unwrap_or_default();
     let mut groups: HashMap<Key, Group> = HashMap::new();
-    for row in causes(api, &mut seam, ask)? {
+    let mut range = condition(ask);
+    without(&mut range, &tail.repaired);
+    for row in causes(api, &mut seam, ask, range.clone())? {
         if let Some((key, group)) = committed(&row, ask) {
             groups.insert(key, group);
         }
     }
-    for row in series(api, &mut seam, ask)? {
+    for row in series(api, &mut seam, ask, range)? {
         let at = number(&row, "point").unwrap_or(0) as usize;
         if let Some(cell) = groups.get_mut(&key_of(&row)).and_then(|g| g.series.get_mut(at.min(POINTS - 1))) {
             *cell += number(&row, "n").unwrap_or(0);
@@ -45,8 +47,11 @@ pub(super) fn read(api: &Api, ask: &Ask) -> ApiResult<Found> {
     Ok(Found { groups: groups.into_values().collect(), uncaused: tail.failures_left_out, boundary })
 }
 
-/// Condition and parameters of the range.
-fn condition(ask: &Ask) -> (String, Vec<SqlParam>) {
+/// A condition in SQL and its parameters.
+type Condition = (String, Vec<SqlParam>);
+
+/// The range.
+fn condition(ask: &Ask) -> Condition {
     let micros = |ms: Millis| ms.saturating_mul(1000);
     let mut sql = format!(
         "repaired_at IS NULL AND collector_tstamp >= make_timestamp({}) AND collector_tstamp < make_timestamp({})",
@@ -63,8 +68,17 @@ fn condition(ask: &Ask) -> (String, Vec<SqlParam>) {
     (sql, params)
 }
 
-fn causes(api: &Api, seam: &mut Seam, ask: &Ask) -> ApiResult<Vec<Map<String, Value>>> {
-    let (range, params) = condition(ask);
+/// Leaves out what is repaired in memory: the warehouse learns of it with the next commit.
+fn without((sql, params): &mut Condition, repaired: &[EventAddr]) {
+    if repaired.is_empty() {
+        return;
+    }
+    sql.push_str(" AND (journal_offset || '.' || event_index) NOT IN (SELECT unnest(string_split(?, ',')))");
+    let list: Vec<String> = repaired.iter().map(EventAddr::to_string).collect();
+    params.push(SqlParam::Text(list.join(",")));
+}
+
+fn causes(api: &Api, seam: &mut Seam, ask: &Ask, (range, params): Condition) -> ApiResult<Vec<Map<String, Value>>> {
     let examples = ask.examples.max(1);
     let sql = format!(
         "SELECT {KEY}, count(*) AS n, epoch_ms(min(collector_tstamp)) AS first, epoch_ms(max(collector_tstamp)) AS last, \
@@ -77,8 +91,7 @@ fn causes(api: &Api, seam: &mut Seam, ask: &Ask) -> ApiResult<Vec<Map<String, Va
     records::select(api, seam, &sql, params, MAX_CAUSES)
 }
 
-fn series(api: &Api, seam: &mut Seam, ask: &Ask) -> ApiResult<Vec<Map<String, Value>>> {
-    let (range, params) = condition(ask);
+fn series(api: &Api, seam: &mut Seam, ask: &Ask, (range, params): Condition) -> ApiResult<Vec<Map<String, Value>>> {
     let sql = format!(
         "SELECT {KEY}, (epoch_ms(collector_tstamp) - {from}) * {POINTS} // {width} AS point, count(*) AS n \
          FROM atomic.bad_rows WHERE {range} GROUP BY ALL",

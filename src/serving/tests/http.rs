@@ -18,7 +18,7 @@ async fn status_adds_up_and_names_every_micro_batch() {
     assert_eq!((&s["journal_end"], &s["enriched"], &s["boundary"]["offset"]), (&json!(157), &json!(157), &json!(100)));
     assert_eq!(
         s["equation"],
-        json!({"payload_events": 157, "enriched": good, "failed": failed, "duplicates": 0, "dropped": 0})
+        json!({"payload_events": 157, "enriched": good, "failed": failed, "duplicates": 0, "dropped": 0, "repaired": 0})
     );
     assert_eq!(s["difference"], 0);
     assert_eq!(s["committed"]["payload_events"], 100);
@@ -339,4 +339,32 @@ async fn a_port_in_use_names_the_key() {
     let taken = Config { listen: bench.address.to_string(), ..Config::default() };
     let error = build(&taken, deps).unwrap_err().to_string();
     assert!(error.contains("serving.listen") && error.contains("in use"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_answers_line_by_line_and_one_at_a_time() {
+    let bench = Bench::start(&config());
+    let ask = |body: serde_json::Value| bench.client.post(bench.url("/v1/replay")).json_body(&body).send();
+    let reply = ask(json!({"failed": true, "since": "2h", "dry_run": true})).await.unwrap();
+    assert_eq!(
+        (reply.status().as_u16(), &reply.headers()["content-type"]),
+        (200, &"application/x-ndjson".parse().unwrap())
+    );
+    let text = reply.text().await.unwrap();
+    let lines: Vec<serde_json::Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    lines.iter().for_each(|line| conforms("ReplayLine", line));
+    assert_eq!((&lines[1]["summary"]["looked_at"], &lines[1]["summary"]["dry_run"]), (&json!(3), &json!(true)));
+    for (body, status, code, word) in [
+        (json!({"failed": true}), 409, "replay_running", "already"),
+        (json!({"failed": false, "since": "2h"}), 400, "bad_parameter", "failed"),
+        (json!({"failed": true, "since": "soon"}), 400, "bad_parameter", "2h"),
+        (json!({"failed": true, "schema": "cart"}), 400, "bad_parameter", "1-*-*"),
+        (json!({"failed": true, "all": true}), 400, "bad_parameter", "unknown field"),
+    ] {
+        let (got, reply) = bench.post("/v1/replay", &body).await;
+        assert_eq!((got, reply["error"]["code"].as_str()), (status, Some(code)), "{body}: {reply}");
+        assert!(reply.to_string().contains(word), "{body}: {reply}");
+        conforms("Error", &reply);
+    }
 }

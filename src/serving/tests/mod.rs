@@ -7,6 +7,7 @@ mod sql;
 
 use super::deps::{Demo, Deps, JournalDoor, RawKind, RawRecord, Ui};
 use super::{Config, Serving, build};
+use crate::admin::replay;
 use crate::batch::ReadError;
 use crate::batch::testing::{self, Rig};
 use crate::batch::warehouse::{Reader, Snapshot, Warehouse};
@@ -65,9 +66,8 @@ pub fn deps_of(
             let n = u64::from_str_radix(id.rsplit('-').next().unwrap_or(""), 16).unwrap_or(u64::MAX);
             Ok(if n % 17 == 13 || n > 1 << 40 { Vec::new() } else { vec![EventAddr { offset: Offset(n), index: 0 }] })
         }),
-        enrich: Box::new(|at, _| {
-            Ok(vec![Processed { addr: EventAddr { offset: at, index: 0 }, outcome: testing::outcome(at.0) }])
-        }),
+        enrich: Box::new(|at, _| Ok(vec![Processed::new(EventAddr { offset: at, index: 0 }, testing::outcome(at.0))])),
+        replay: Box::new(replays),
         registry: schema::build(&schema::Config::default(), Some(dir), &metrics).unwrap(),
         links: vec![crate::pipeline::link::link::<u8>("enriched", 8).0.gauge()],
         sinks: vec![],
@@ -83,6 +83,28 @@ pub fn deps_of(
         metrics,
         drain: Drain::new(),
     }
+}
+
+/// Stands in for the box that replays: a run that ends at once, or one that is busy when asked about everything.
+fn replays(ask: replay::Ask) -> Result<tokio::sync::mpsc::Receiver<replay::Update>, replay::StartError> {
+    if ask.since.is_none() && ask.schema.is_none() {
+        return Err(replay::StartError::Busy);
+    }
+    let (tx, rx) = tokio::sync::mpsc::channel(4);
+    let cause = replay::StillFailing {
+        count: 1,
+        kind: "schema_violations".into(),
+        failure: "ValidationError".into(),
+        schema: None,
+        path: Some("$.sku".into()),
+        keyword: None,
+        message: "missing".into(),
+    };
+    let summary = replay::Summary { dry_run: ask.dry_run, looked_at: 3, causes: vec![cause], ..Default::default() };
+    for update in [replay::Update::Progress(replay::Progress::default()), replay::Update::Summary(summary)] {
+        tx.try_send(update).unwrap();
+    }
+    Ok(rx)
 }
 
 fn record(at: Offset) -> RawRecord {

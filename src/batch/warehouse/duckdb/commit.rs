@@ -109,6 +109,7 @@ impl DuckWriter {
         for file in &load.files {
             con.execute_batch(&insert(file)).map_err(|e| failed(self, con, e))?;
         }
+        super::repairs::mark(con, &load.repairs, now).map_err(|e| failed(self, con, e))?;
         for delta in &load.deltas {
             views::append(con, load.id, delta).map_err(|e| failed(self, con, e))?;
         }
@@ -157,7 +158,7 @@ impl DuckWriter {
         let new: Vec<String> = new.iter().map(|n| quoted(n)).collect();
         Ok(format!(
             "INSERT INTO snowshed.batches VALUES (0, {from}, {to}, {load_at}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, \
-             {}, {}, {}, {}, {}, [{}], {}, {})",
+             {}, {}, {}, {}, {}, [{}], {}, {}, {repaired})",
             t.payload_events,
             t.enriched,
             t.failed,
@@ -178,6 +179,7 @@ impl DuckWriter {
             new.join(", "),
             quoted(&self.config_hash),
             quoted(env!("CARGO_PKG_VERSION")),
+            repaired = t.repaired,
             from = load.id.from,
             to = load.id.to,
             load_at = time(load.load_ms),

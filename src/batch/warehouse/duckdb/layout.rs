@@ -23,7 +23,7 @@ pub(super) const EVENTS_FAILED: &str = "snowshed.events_failed";
 /// Folds its write-ahead log into it, waiting for readers.
 pub(super) const FORCE_CHECKPOINT: &str = "FORCE CHECKPOINT warehouse";
 /// Format of the tables; a file with a higher number belongs to a newer program.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// Columns that are never null in an event that did not fail.
 pub(super) const REQUIRED: [usize; 4] =
@@ -54,13 +54,17 @@ CREATE TABLE IF NOT EXISTS atomic.bad_rows (
   load_tstamp TIMESTAMP, collector_tstamp TIMESTAMP, kind VARCHAR, failure VARCHAR, schema VARCHAR, path VARCHAR,
   keyword VARCHAR, message VARCHAR, app_id VARCHAR, journal_offset UBIGINT NOT NULL, event_index UINTEGER NOT NULL,
   bad_row JSON, repaired_at TIMESTAMP);
+ALTER TABLE snowshed.batches ADD COLUMN IF NOT EXISTS repaired UBIGINT DEFAULT 0;
+CREATE TABLE IF NOT EXISTS snowshed.repairs (
+  journal_offset UBIGINT NOT NULL, event_index UINTEGER NOT NULL, event_id VARCHAR, load_tstamp TIMESTAMP,
+  repaired_offset UBIGINT NOT NULL, repaired_index UINTEGER NOT NULL, repaired_at TIMESTAMP NOT NULL);
 ";
 
 /// Everything that a new file needs; harmless on one that has it.
 pub(super) fn create() -> String {
     format!(
         "BEGIN; {FIXED} {} {}
-         INSERT INTO snowshed.format SELECT {VERSION} WHERE NOT EXISTS (FROM snowshed.format);
+         INSERT INTO snowshed.format SELECT {VERSION} WHERE NOT EXISTS (FROM snowshed.format WHERE version >= {VERSION});
          INSERT INTO snowshed.boundary SELECT 0, 0, NULL WHERE NOT EXISTS (FROM snowshed.boundary);
          COMMIT",
         events_table(EVENTS, true),

@@ -10,6 +10,7 @@ mod instance;
 mod layout;
 mod query;
 mod reader;
+mod repairs;
 mod tail;
 #[cfg(test)]
 mod tests;

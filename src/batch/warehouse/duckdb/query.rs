@@ -36,7 +36,8 @@ impl From<ReadError> for Failed {
 pub(super) fn tally(con: &Connection) -> duckdb::Result<Tally> {
     con.query_row(
         "SELECT coalesce(sum(payload_events), 0)::UBIGINT, coalesce(sum(enriched), 0)::UBIGINT,
-         coalesce(sum(failed), 0)::UBIGINT, coalesce(sum(duplicates), 0)::UBIGINT, coalesce(sum(dropped), 0)::UBIGINT
+         coalesce(sum(failed), 0)::UBIGINT, coalesce(sum(duplicates), 0)::UBIGINT, coalesce(sum(dropped), 0)::UBIGINT,
+         coalesce(sum(repaired), 0)::UBIGINT
          FROM snowshed.batches",
         [],
         |row| {
@@ -46,6 +47,7 @@ pub(super) fn tally(con: &Connection) -> duckdb::Result<Tally> {
                 failed: row.get(2)?,
                 duplicates: row.get(3)?,
                 dropped: row.get(4)?,
+                repaired: row.get(5)?,
             })
         },
     )

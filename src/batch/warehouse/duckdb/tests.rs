@@ -57,6 +57,59 @@ fn a_commit_is_whole_and_a_second_one_changes_nothing() {
 }
 
 #[test]
+fn a_commit_marks_the_failures_that_it_repairs_once() {
+    let rig = Rig::new();
+    let mut opened = rig.open();
+    opened.writer.commit(&rig.load_range(0..100)).unwrap();
+    let failed = number(&opened.reader, "SELECT count(*) FROM atomic.bad_rows");
+    // One failure of the micro-batch before, one of this one; both at offsets whose outcome is a failure.
+    let at = |offset| EventAddr { offset: Offset(offset), index: 0 };
+    let repair = |addr, of: u64| {
+        let id = uuid::Uuid::try_parse(event(of).text(columns::EVENT_ID).unwrap()).unwrap();
+        let repairs = Some(crate::event::Repair { of: at(of), event_id: Some(id) });
+        Processed { addr, repairs, outcome: Outcome::Enriched(Box::new(event(of))) }
+    };
+    let mut items = chunk(100, 100..120, 0).items.clone();
+    items.extend([repair(at(120), 30), repair(at(121), 115)]);
+    let load = rig.load(&[chunk_of(100, 100..122, items)]);
+    assert_eq!((load.tally.payload_events, load.tally.failed, load.tally.repaired), (20, 1, 2));
+    for _ in 0..2 {
+        opened.writer.commit(&load).unwrap();
+        let reader = &opened.reader;
+        let marked = "SELECT journal_offset FROM atomic.bad_rows WHERE repaired_at IS NOT NULL ORDER BY 1";
+        assert_eq!(ask(reader, marked), [["30"], ["115"]]);
+        assert_eq!(number(reader, "SELECT count(*) FROM atomic.bad_rows"), failed + 1);
+        let repairs =
+            "SELECT journal_offset, repaired_offset, load_tstamp IS NOT NULL FROM snowshed.repairs ORDER BY 1";
+        assert_eq!(ask(reader, repairs), [["30", "120", "true"], ["115", "121", "true"]]);
+        let join = "FROM snowshed.repairs SEMI JOIN atomic.events_failed USING (event_id, load_tstamp) SELECT count(*)";
+        assert_eq!(number(reader, join), 2);
+        let t = reader.snapshot(Duration::ZERO).unwrap().tally().unwrap();
+        assert_eq!((t.payload_events + t.repaired, t.repaired), (t.enriched + t.failed, 2));
+        opened = rig.open();
+    }
+}
+
+#[test]
+fn a_file_of_the_format_before_is_taken_over() {
+    let rig = Rig::new();
+    rig.open().writer.commit(&rig.load_range(0..50)).unwrap();
+    let path = rig.dir.path().join("warehouse.duckdb");
+    let con = ::duckdb::Connection::open(&path).unwrap();
+    con.execute_batch(
+        "ALTER TABLE snowshed.batches DROP COLUMN repaired; DROP TABLE snowshed.repairs;
+         DELETE FROM snowshed.format; INSERT INTO snowshed.format VALUES (1)",
+    )
+    .unwrap();
+    drop(con);
+    let mut opened = rig.open();
+    opened.writer.commit(&rig.load_range(50..100)).unwrap();
+    let reader = &opened.reader;
+    assert_eq!(reader.snapshot(Duration::ZERO).unwrap().tally().unwrap().payload_events, 100);
+    assert_eq!(number(reader, "SELECT max(version) FROM snowshed.format"), 2);
+}
+
+#[test]
 fn everything_is_there_after_opening_again() {
     let rig = Rig::new();
     let load = rig.load_range(0..500);
@@ -77,7 +130,7 @@ fn new_columns_come_with_their_batch() {
     let mut before = opened.reader.snapshot(Duration::ZERO).unwrap();
     let mut e = event(50);
     e.contexts.push(datum("iglu:com.new/Thing/jsonschema/3-0-0", r#"{"deep":{"n":[1,2]}}"#.into()));
-    let item = Processed { addr: EventAddr { offset: Offset(50), index: 0 }, outcome: Outcome::Enriched(Box::new(e)) };
+    let item = Processed::new(EventAddr { offset: Offset(50), index: 0 }, Outcome::Enriched(Box::new(e)));
     opened.writer.commit(&rig.load(&[chunk_of(50, 50..51, vec![item])])).unwrap();
     let mut out = Collected::default();
     let sql = "SELECT count(*), count(COLUMNS('contexts_com_new.*')) FROM events";
@@ -106,7 +159,7 @@ fn odd_values_stop_no_commit_and_are_kept() {
         e.set_text(columns::PAGE_TITLE, "nul \u{0} and 'quote'");
         e.set(columns::TRUE_TSTAMP, Cell::Time(i64::MIN));
         e.unstruct = Some(datum("iglu:o/d/jsonschema/1-0-0", (*text).into()));
-        Processed { addr: EventAddr { offset: Offset(i as u64), index: 0 }, outcome: Outcome::Enriched(Box::new(e)) }
+        Processed::new(EventAddr { offset: Offset(i as u64), index: 0 }, Outcome::Enriched(Box::new(e)))
     });
     let chunk = chunk_of(0, 0..odd.len() as u64, items.collect());
     let load = rig.load(std::slice::from_ref(&chunk));
@@ -384,7 +437,7 @@ fn the_write_ahead_log_is_folded_in_although_someone_always_reads() {
             format!("{{\"text\":\"{}\"}}", "x".repeat(9000)),
         ));
         let addr = EventAddr { offset: Offset(n), index: 0 };
-        let item = Processed { addr, outcome: Outcome::Enriched(Box::new(e)) };
+        let item = Processed::new(addr, Outcome::Enriched(Box::new(e)));
         opened.writer.commit(&rig.load(&[chunk_of(n, n..n + 1, vec![item])])).unwrap();
     }
     let start = Instant::now();

@@ -5,7 +5,7 @@
 
 /** @typedef {{offset: number, time: string | null}} Boundary */
 
-/** @typedef {{payload_events: number, enriched: number, failed: number, duplicates: number, dropped?: number}} Equation */
+/** @typedef {{payload_events: number, enriched: number, failed: number, duplicates: number, dropped?: number, repaired?: number}} Equation */
 
 /**
  * A micro-batch that is not committed yet, or one that was.

@@ -23,11 +23,13 @@ export class Failures {
    */
   push(frame, at) {
     const last = this.marks[this.marks.length - 1];
-    const { failed, enriched, duplicates } = frame.equation;
+    const { failed: standing, repaired, enriched, duplicates } = frame.equation;
+    // What arrived and failed; a repair later on takes nothing back from that.
+    const failed = standing + (repaired ?? 0);
     // Counters that went back are another process's: what was counted before says nothing about it.
     if (last && failed < last.failed) this.marks = [];
     if (last && at - last.at < 1000) return;
-    this.marks.push({ at, failed, all: enriched + failed + duplicates });
+    this.marks.push({ at, failed, all: enriched + standing + duplicates });
     while (this.marks.length > 3700) this.marks.shift();
   }
 
