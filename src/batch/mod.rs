@@ -26,7 +26,7 @@ mod work;
 pub use config::{Config, LakeConfig, WarehouseConfig, WarehouseKind};
 pub use error::{ReadError, StartError};
 pub use fields::FieldId;
-pub use stage::{BatchStage, Callbacks, OnState, Running};
+pub use stage::{BatchStage, Callbacks, OnStaged, OnState, Running};
 pub use status::{BatchState, BatchStates, Phase, Status};
 
 use crate::event::{BatchPlanner, Boundary};

@@ -12,12 +12,12 @@ use super::metrics::BatchMetrics;
 use super::patience::Patience;
 use super::planner::Plan;
 use super::status::{BatchState, Phase, Status};
-use super::warehouse::Warehouse;
+use super::warehouse::{LocalFile, Warehouse};
 use super::work::{Batch, Committed, Open, Sealed, StageTools, Staged, Uploaded};
 use crate::event::{BatchId, Boundary, Flow, Offset};
 use crate::pipeline::backoff::Backoff;
 use crate::pipeline::drain::Drain;
-use crate::pipeline::link::{LinkReceiver, LinkSender, Received, link};
+use crate::pipeline::link::{LinkReceiver, LinkSender, NotSent, Received, link};
 use crate::platform::clock::Clock;
 use crate::platform::failpoint::fail_point;
 use crate::view::View;
@@ -36,9 +36,15 @@ const IDLE: Duration = Duration::from_millis(500);
 /// Hears how far a micro-batch is.
 pub type OnState = Arc<dyn Fn(&BatchState) + Send + Sync>;
 
+/// Hears that the rows of a micro-batch can be read from files on this machine.
+pub type OnStaged = Box<dyn Fn(BatchId, &[LocalFile]) + Send>;
+
 /// Who is told.
 #[derive(Default)]
 pub struct Callbacks {
+    /// Called once per micro-batch, as soon as its files are on local disk; they stay as long as somebody keeps them. Must
+    /// be quick.
+    pub on_staged: Option<OnStaged>,
     /// Called after every commit, in order, with the new boundary. Must be quick.
     pub on_commit: Vec<Box<dyn Fn(Boundary) + Send>>,
     /// Called whenever a micro-batch gets further, or does not. Must be quick.
@@ -106,6 +112,7 @@ impl BatchStage {
             views: self.views,
             folder: self.staging,
             zstd_level: self.lake_config.zstd_level,
+            on_staged: callbacks.on_staged,
             shared: shared.clone(),
         };
         let committer = Committer {
@@ -151,6 +158,7 @@ impl Shared {
         self.tell(id, |state| {
             state.phase = phase;
             state.since_ms = now;
+            state.retries = 0;
             state.error = None;
         });
     }
@@ -158,7 +166,10 @@ impl Shared {
     fn trouble(&self, id: BatchId, doing: &str, error: &dyn std::fmt::Display) {
         self.metrics.retries.inc();
         tracing::warn!(batch = %id, %error, "cannot {doing} a micro-batch; it will be tried again");
-        self.tell(id, |state| state.error = Some(format!("cannot {doing}: {error}")));
+        self.tell(id, |state| {
+            state.retries += 1;
+            state.error = Some(format!("cannot {doing}: {error}"));
+        });
     }
 
     /// What cannot be put right by trying again.
@@ -206,6 +217,7 @@ impl Intake {
             bytes: 0,
             sealed_ms: now,
             since_ms: now,
+            retries: 0,
             error: None,
         });
         self.shared.metrics.waiting.inc();
@@ -220,6 +232,7 @@ struct Stager {
     views: Vec<Arc<View>>,
     folder: PathBuf,
     zstd_level: i32,
+    on_staged: Option<OnStaged>,
     shared: Shared,
 }
 
@@ -228,7 +241,14 @@ impl Stager {
         while let Some(batch) = sealed.recv() {
             let Some(batch) = self.stage(batch) else { return };
             fail_point("batch::written");
-            if staged.send(batch).is_err() {
+            let sent = match staged.try_send(batch) {
+                Err(NotSent::Full(batch)) => {
+                    self.shared.status.waits();
+                    staged.send(batch).is_ok()
+                }
+                sent => sent.is_ok(),
+            };
+            if !sent {
                 return;
             }
         }
@@ -252,6 +272,9 @@ impl Stager {
                     let batch = batch.staged(proof);
                     self.shared.metrics.stage_seconds.observe(start.elapsed().as_secs_f64());
                     let bytes = batch.load().files.iter().map(|f| f.lake.bytes).sum();
+                    if let Some(tell) = &self.on_staged {
+                        tell(id, &batch.load().files);
+                    }
                     self.shared.tell(id, |state| state.bytes = bytes);
                     self.shared.enter(id, Phase::Staged);
                     return Some(batch);
@@ -359,7 +382,7 @@ impl Committer {
         }
         fail_point("batch::notified");
         self.plan.committed(boundary.offset);
-        batch.remove_files();
+        batch.release_files();
         fail_point("batch::staging_removed");
     }
 

@@ -13,6 +13,7 @@ use super::warehouse::{CommitOutcome, Delta, Load, LocalFile, Steps, Warehouse};
 use crate::event::rows::{self, Rows};
 use crate::event::{BatchId, Chunk, Offset, Tally};
 use crate::platform::clock::{Clock, Millis};
+use crate::platform::owned::OwnedFile;
 use crate::view::{Fold, View};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -228,13 +229,9 @@ impl Batch<Committed> {
         self.0.outcome
     }
 
-    /// Removes its local files. What cannot be removed is only noted: the folder is emptied at every start.
-    pub fn remove_files(self) {
-        for file in self.0.load.files {
-            if let Err(e) = std::fs::remove_file(&file.path) {
-                tracing::warn!(path = %file.path.display(), error = %e, "cannot remove a staged file");
-            }
-        }
+    /// Lets go of its local files. They go when no reader has them any more.
+    pub fn release_files(self) {
+        drop(self.0.load.files);
     }
 }
 
@@ -306,5 +303,5 @@ fn local_path(folder: &Path, id: BatchId, table: Table) -> PathBuf {
 }
 
 fn local_file(path: PathBuf, table: Table, decision: &Decision, written: &Written, columns: Vec<FieldId>) -> LocalFile {
-    LocalFile { path, lake: LakeFile::new(table, decision.id, decision.load_ms, written), columns }
+    LocalFile { path: OwnedFile::new(path), lake: LakeFile::new(table, decision.id, decision.load_ms, written), columns }
 }

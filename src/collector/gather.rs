@@ -146,6 +146,11 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Bytes of its records.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Appends, and tells everybody who waits. Returns the bytes for [`Open::finished`].
     pub async fn append(self, appender: &Appender, metrics: &CollectorMetrics) -> usize {
         metrics.appends.inc();

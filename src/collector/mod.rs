@@ -21,6 +21,7 @@ mod decompress;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod bounds;
 mod gather;
 mod http1;
 mod http2;
@@ -42,6 +43,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub use bounds::Bounds;
 pub use config::Config;
 pub use error::{BuildError, RunError};
 pub use stage::{Collector, build};

@@ -8,4 +8,5 @@ pub mod failpoint;
 pub mod fs;
 #[cfg(test)]
 pub mod fs_sim;
+pub mod owned;
 pub mod units;

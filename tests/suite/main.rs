@@ -11,6 +11,7 @@ mod filters;
 mod kafka;
 mod kill;
 mod lambda;
+mod outage;
 mod trackers;
 mod verbs;
 mod view_sql;
