@@ -205,7 +205,18 @@ fn start_stages(on: &Ground<'_>, stores: Stores) -> Result<Stages, StartError> {
         out: enriched,
     };
     let enrich = enrich::build(&on.config.enrich, deps).map_err(say)?;
-    Ok(Stages { enrich, dedupe, speed, speed_thread, batch: running, warehouse: batch.reader, streams, links, sinks, bounds })
+    Ok(Stages {
+        enrich,
+        dedupe,
+        speed,
+        speed_thread,
+        batch: running,
+        warehouse: batch.reader,
+        streams,
+        links,
+        sinks,
+        bounds,
+    })
 }
 
 /// The stream sink, if one is configured: one more output of the fork.

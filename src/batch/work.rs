@@ -303,5 +303,9 @@ fn local_path(folder: &Path, id: BatchId, table: Table) -> PathBuf {
 }
 
 fn local_file(path: PathBuf, table: Table, decision: &Decision, written: &Written, columns: Vec<FieldId>) -> LocalFile {
-    LocalFile { path: OwnedFile::new(path), lake: LakeFile::new(table, decision.id, decision.load_ms, written), columns }
+    LocalFile {
+        path: OwnedFile::new(path),
+        lake: LakeFile::new(table, decision.id, decision.load_ms, written),
+        columns,
+    }
 }

@@ -32,7 +32,8 @@ impl Bounds {
         all.push(Bound { refused: refused(Refusal::Overload), ..waiting });
         let buffers = self.budget.bound("collector.limits.buffer_bytes");
         all.push(Bound { refused: refused(Refusal::Memory), ..buffers });
-        let [total, one] = self.gate.bounds(["collector.limits.connections", "collector.limits.connections_per_address"]);
+        let [total, one] =
+            self.gate.bounds(["collector.limits.connections", "collector.limits.connections_per_address"]);
         all.push(Bound { refused: refused(Refusal::Connections), ..total });
         all.push(Bound { refused: refused(Refusal::ConnectionsPerAddress), ..one });
         all

@@ -12,6 +12,7 @@
 mod accept;
 mod answer;
 mod bad_row;
+mod bounds;
 mod check;
 mod client_ip;
 mod config;
@@ -21,7 +22,6 @@ mod decompress;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
-mod bounds;
 mod gather;
 mod http1;
 mod http2;

@@ -217,7 +217,8 @@ impl Queue {
         let mut state = self.state.lock();
         let busy = state.busy_since.map_or(Duration::ZERO, |since| since.elapsed());
         state.longest_busy = state.longest_busy.max(busy);
-        let bound = |full: Full, limit, now, highest| Bound { name: full.key(), limit, now, highest, ..Bound::default() };
+        let bound =
+            |full: Full, limit, now, highest| Bound { name: full.key(), limit, now, highest, ..Bound::default() };
         let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         [
             bound(Full::Bytes, self.max_bytes, state.held_bytes, state.highest_bytes),

@@ -43,9 +43,7 @@ mod views;
 
 pub use config::Config;
 pub use demo::APP_ID as DEMO_APP_ID;
-pub use deps::{
-    Demo, Deps, EnrichAgain, FindEvent, JournalDoor, RawKind, RawRecord, SendDemo, SinkState, Ui,
-};
+pub use deps::{Demo, Deps, EnrichAgain, FindEvent, JournalDoor, RawKind, RawRecord, SendDemo, SinkState, Ui};
 pub use error::BuildError;
 pub use guard::COOKIE;
 pub use openapi::DOCUMENT as OPENAPI;

@@ -412,10 +412,7 @@ fn rows_give_way_to_files_and_memory_stays_bounded() {
     assert!(!tail.files.is_empty());
     assert_eq!(merged(&rig, 0, &lease, 0).0, expected(&rig, 0, 60), "aggregates stay");
     let states: Vec<State> = rig.speed.batches().iter().map(|b| b.state).collect();
-    assert_eq!(
-        states,
-        [State::Written, State::Written, State::Written, State::Written, State::Sealed, State::Sealed]
-    );
+    assert_eq!(states, [State::Written, State::Written, State::Written, State::Written, State::Sealed, State::Sealed]);
     rig.speed.note_state(id(0, 10), State::Committing);
     rig.speed.note_state(id(0, 10), State::Sealed);
     assert_eq!(rig.speed.batches()[0].state, State::Committing, "no step back");

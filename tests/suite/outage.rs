@@ -41,7 +41,8 @@ fn send(instance: &Instance, round: usize, ids: &mut Vec<String>) {
     let filler = "x".repeat(1500);
     let mut events = Vec::new();
     for _ in 0..100 {
-        let (id, event) = page_view("shop", &[("co", &web_page.to_string()), ("refr", &format!("https://r.example/{filler}"))]);
+        let (id, event) =
+            page_view("shop", &[("co", &web_page.to_string()), ("refr", &format!("https://r.example/{filler}"))]);
         ids.push(id);
         events.push(event);
     }
@@ -61,12 +62,21 @@ fn answers(instance: &Instance, ids: &[String]) -> Vec<Value> {
     let audit = instance.get(&format!("/v1/events/{}", ids[7]));
     vec![
         sql("SELECT count(*), count(DISTINCT event_id), count(DISTINCT refr_urlpath) FROM events"),
-        sql(&format!("SELECT {CONTEXT}[1].id::VARCHAR AS id, typeof({CONTEXT}), count(*) FROM events GROUP BY ALL ORDER BY id")),
-        sql(&format!("SELECT {CONTEXT} AS c, * EXCLUDE (load_tstamp, {CONTEXT}) FROM events WHERE event_id = '{}'", ids[7])),
+        sql(&format!(
+            "SELECT {CONTEXT}[1].id::VARCHAR AS id, typeof({CONTEXT}), count(*) FROM events GROUP BY ALL ORDER BY id"
+        )),
+        sql(&format!(
+            "SELECT {CONTEXT} AS c, * EXCLUDE (load_tstamp, {CONTEXT}) FROM events WHERE event_id = '{}'",
+            ids[7]
+        )),
         sql("SELECT count(*), min(collector_tstamp), max(collector_tstamp) FROM events_failed"),
         json!([failed["total"], cause["count"], cause["cause_id"], cause["first"], cause["last"]]),
         json!([view["rows"][0]["events"]]),
-        json!([audit["rows"][0]["row"]["event_id"], audit["rows"][0]["row"][CONTEXT], audit["rows"].as_array().map(Vec::len)]),
+        json!([
+            audit["rows"][0]["row"]["event_id"],
+            audit["rows"][0]["row"][CONTEXT],
+            audit["rows"].as_array().map(Vec::len)
+        ]),
     ]
 }
 

@@ -6,8 +6,8 @@
 use super::config::{Config, Kind};
 use super::cursor::Cursor;
 use super::render::Renderer;
-use super::stdout::Stdout;
 use super::status::{StreamState, StreamStatus, Watch};
+use super::stdout::Stdout;
 use super::stretch::{Source, Stretch, Unsent};
 use super::{Message, Pending, StreamSink};
 use crate::event::{Chunk, Flow, Offset, OffsetRange, Processed};

@@ -4,8 +4,8 @@ use super::guard;
 use super::layout;
 use super::tail::{self, Registered};
 use crate::batch::error::ReadError;
-use crate::batch::warehouse::{SqlColumn, SqlDone, SqlParam, SqlRequest, SqlSink, SqlTail};
 use crate::batch::tables::LOAD_TSTAMP;
+use crate::batch::warehouse::{SqlColumn, SqlDone, SqlParam, SqlRequest, SqlSink, SqlTail};
 use crate::event::Tally;
 use crate::event::rows::{ATOMIC_SCHEMA, Rows};
 use crate::platform::owned::OwnedFile;
@@ -115,12 +115,7 @@ pub(super) fn user_sql(
 }
 
 /// Makes the view that unites a committed table with rows in memory and rows in staged files.
-fn unite(
-    con: &Connection,
-    table: &str,
-    rows: &[Arc<Rows>],
-    files: &[Arc<OwnedFile>],
-) -> duckdb::Result<Registered> {
+fn unite(con: &Connection, table: &str, rows: &[Arc<Rows>], files: &[Arc<OwnedFile>]) -> duckdb::Result<Registered> {
     let rows = tail::register(rows);
     let mut sql = format!(
         "CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM atomic.{table} UNION ALL BY NAME SELECT {} FROM {}({}::UBIGINT)",
@@ -149,8 +144,7 @@ fn shown<'a>(dynamic: impl Iterator<Item = &'a str>) -> String {
 
 /// Makes the view of the bad rows that are committed or in staged files.
 fn stored_bad_rows(files: &[Arc<OwnedFile>]) -> String {
-    let mut sql =
-        format!("CREATE OR REPLACE TEMP VIEW {} AS SELECT * FROM atomic.bad_rows", layout::STORED_BAD_ROWS);
+    let mut sql = format!("CREATE OR REPLACE TEMP VIEW {} AS SELECT * FROM atomic.bad_rows", layout::STORED_BAD_ROWS);
     if !files.is_empty() {
         sql.push_str(&format!(" UNION ALL BY NAME SELECT * FROM {}", parquet(files)));
     }

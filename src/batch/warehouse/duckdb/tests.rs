@@ -200,7 +200,8 @@ fn staged_files_are_read_typed_alike_and_reach_nobody_else() {
     // Only the second file has the column of the new context; the table has neither.
     let mut items = chunk(400, 400..600, 0).items.clone();
     if let Outcome::Enriched(e) = &mut items[0].outcome {
-        e.contexts.push(datum("iglu:com.new/thing/jsonschema/1-0-0", r#"{"n":9007199254740993,"t":"é\u0001"}"#.to_owned()));
+        e.contexts
+            .push(datum("iglu:com.new/thing/jsonschema/1-0-0", r#"{"n":9007199254740993,"t":"é\u0001"}"#.to_owned()));
     }
     let odd = chunk_of(400, 400..600, items);
     let loads = [rig.load_range(50..400), rig.load(std::slice::from_ref(&odd))];
@@ -231,7 +232,8 @@ fn staged_files_are_read_typed_alike_and_reach_nobody_else() {
         assert_eq!(answer, ask_with(&opened.reader, sql, &memory).unwrap(), "{sql}");
         assert!(!answer.is_empty(), "{sql}");
     }
-    let bad = |tail: &SqlTail| ask_with(&opened.reader, "SELECT count(*), max(journal_offset) FROM stored_bad_rows", tail);
+    let bad =
+        |tail: &SqlTail| ask_with(&opened.reader, "SELECT count(*), max(journal_offset) FROM stored_bad_rows", tail);
     assert_eq!(bad(&staged).unwrap()[0], ["35", "591"]);
     assert_eq!(bad(&SqlTail::default()).unwrap()[0], ["3", "47"]);
     let path = loads[0].files[0].path.to_string_lossy().into_owned();
@@ -739,7 +741,7 @@ fn stress() {
             let size = [1, 30, 400, 3000][(n % 4) as usize];
             let mut items = chunk(n, n..n + size, 0).items.clone();
             if let Outcome::Enriched(e) = &mut items[0].outcome
-                && n % 3 == 0
+                && n.is_multiple_of(3)
             {
                 let schema = format!("iglu:com.new/c{}/jsonschema/1-0-0", n % 100);
                 e.contexts.push(datum(&schema, format!("{{\"text\":\"{}\"}}", "x".repeat((n % 9000) as usize))));
