@@ -4,6 +4,7 @@
 //! rows; `batch-commit` uploads and commits, one after the other in journal order. Between them stand bounded queues: while
 //! the lake or the warehouse is away, up to `batch.max_waiting` micro-batches wait on local disk, then the pipeline waits.
 
+use super::callbacks::{Callbacks, OnStaged, OnState};
 use super::config::{Config, LakeConfig};
 use super::error::{CommitError, StageError, StartError};
 use super::fields::Fields;
@@ -12,7 +13,7 @@ use super::metrics::BatchMetrics;
 use super::patience::Patience;
 use super::planner::Plan;
 use super::status::{BatchState, Phase, Status};
-use super::warehouse::{LocalFile, Warehouse};
+use super::warehouse::Warehouse;
 use super::work::{Batch, Committed, Open, Sealed, StageTools, Staged, Uploaded};
 use crate::event::{BatchId, Boundary, Flow, Offset};
 use crate::pipeline::backoff::Backoff;
@@ -32,30 +33,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// How long the commit thread waits for work before it looks whether something is to be tidied.
 const IDLE: Duration = Duration::from_millis(500);
-
-/// Hears how far a micro-batch is.
-pub type OnState = Arc<dyn Fn(&BatchState) + Send + Sync>;
-
-/// Hears that the rows of a micro-batch can be read from files on this machine.
-pub type OnStaged = Box<dyn Fn(BatchId, &[LocalFile]) + Send>;
-
-/// Who is told.
-#[derive(Default)]
-pub struct Callbacks {
-    /// Called once per micro-batch, as soon as its files are on local disk; they stay as long as somebody keeps them. Must
-    /// be quick.
-    pub on_staged: Option<OnStaged>,
-    /// Called after every commit, in order, with the new boundary. Must be quick.
-    pub on_commit: Vec<Box<dyn Fn(Boundary) + Send>>,
-    /// Called whenever a micro-batch gets further, or does not. Must be quick.
-    pub on_state: Option<OnState>,
-}
-
-impl std::fmt::Debug for Callbacks {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Callbacks")
-    }
-}
 
 /// The stage before it runs.
 pub struct BatchStage {
