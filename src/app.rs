@@ -2,6 +2,7 @@
 
 mod doors;
 mod stop;
+mod watched;
 
 use crate::admin::replay::{self, Replayer};
 use crate::config::Config;
@@ -70,7 +71,8 @@ struct Stages {
     warehouse: Arc<dyn batch::warehouse::Reader>,
     streams: Option<streams::Streams>,
     links: Vec<LinkGauge>,
-    sinks: Vec<doors::SinkDoor>,
+    sinks: Vec<watched::SinkDoor>,
+    bounds: Vec<watched::BoundDoor>,
 }
 
 impl App {
@@ -176,7 +178,8 @@ fn start_stages(on: &Ground<'_>, stores: Stores) -> Result<Stages, StartError> {
     let speed = speed::Speed::new(on.config.speed.clone(), deps).map_err(say)?;
     let streams = start_streams(on, &speed, &journal, &enricher, &index, boundary.offset, &mut outputs)?;
     let links = doors::gauges(&enriched, &outputs);
-    let sinks = doors::sinks(on.config, batch.status, streams.as_ref());
+    let bounds = watched::bounds(on.config, &speed, &index, &batch.status);
+    let sinks = watched::sinks(on.config, &batch.status, streams.as_ref());
     doors::release(&journal, "warehouse")(boundary.offset);
     let running = batch.stage.start(to_batch, doors::batch_events(&speed, &journal, &index)).map_err(say)?;
     let speed_thread = speed::spawn(speed.clone(), to_speed, on.back.clone()).map_err(say)?;
@@ -204,7 +207,18 @@ fn start_stages(on: &Ground<'_>, stores: Stores) -> Result<Stages, StartError> {
         out: enriched,
     };
     let enrich = enrich::build(&on.config.enrich, deps).map_err(say)?;
-    Ok(Stages { enrich, dedupe, speed, speed_thread, batch: running, warehouse: batch.reader, streams, links, sinks })
+    Ok(Stages {
+        enrich,
+        dedupe,
+        speed,
+        speed_thread,
+        batch: running,
+        warehouse: batch.reader,
+        streams,
+        links,
+        sinks,
+        bounds,
+    })
 }
 
 /// The stream sink, if one is configured: one more output of the fork.
@@ -229,6 +243,7 @@ fn start_streams(
         refeed: doors::refeed(again, index.clone(), journal.id()),
         views: doors::published(speed, &on.views).map_err(say)?,
         on_cursor: doors::release(journal, "streams"),
+        clock: on.clock.clone(),
         metrics: on.metrics.clone(),
         drain: on.back.clone(),
     };
@@ -253,6 +268,8 @@ fn open_ports(
             .map_err(say)?;
     let collector_addr =
         collector.local_addr().or(collector.tls_addr()).ok_or_else(|| say("collector.listen: no port is open"))?;
+    let mut bounds = watched::collector_bounds(&collector, on.data);
+    bounds.extend(stages.bounds);
     let collector_url = format!("http://{}", doors::reachable(collector_addr));
     let ui = serving::Ui { mode: mode.into(), collector_url: collector_url.clone(), version: enrich::VERSION.into() };
     let replayer = Replayer::new(replay::Deps {
@@ -275,7 +292,7 @@ fn open_ports(
         registry,
         links: stages.links,
         sinks: stages.sinks,
-        bounds: Vec::new(),
+        bounds,
         not_ready: doors::not_ready(&journal),
         ui,
         demo: doors::demo_door(collector_url, on.clock.clone(), on.front.clone()),

@@ -1,8 +1,9 @@
 //! What one box needs of another, as closures: stages do not know one another.
 
 use crate::batch;
+use crate::batch::lake::Table;
+use crate::batch::warehouse::LocalFile;
 use crate::cli::traffic::{self, Sent, Shape, Target};
-use crate::config::Config;
 use crate::dedupe::Index;
 use crate::enrich::Enricher;
 use crate::event::{EnrichedBatch, Flow, Offset, OffsetRange, Processed};
@@ -11,9 +12,9 @@ use crate::pipeline::drain::Drain;
 use crate::pipeline::link::{LinkGauge, LinkSender};
 use crate::platform::clock::Clock;
 use crate::platform::units::Span;
-use crate::serving::{DEMO_APP_ID, Demo, JournalDoor, RawKind, RawRecord, SinkState};
-use crate::speed::streams::{Published, Streams};
-use crate::speed::{Speed, SpeedError, State};
+use crate::serving::{DEMO_APP_ID, Demo, JournalDoor, RawKind, RawRecord};
+use crate::speed::streams::Published;
+use crate::speed::{Files, Speed, SpeedError, State};
 use crate::view::View;
 use futures_util::future::BoxFuture;
 use std::io;
@@ -169,68 +170,39 @@ pub(super) fn gauges(enriched: &LinkSender<EnrichedBatch>, outputs: &[LinkSender
 
 /// What the batch layer tells the others: how far each micro-batch is, and that the boundary moved.
 pub(super) fn batch_events(speed: &Speed, journal: &Journal, index: &Index) -> batch::Callbacks {
-    let (states, moved, index) = (speed.clone(), speed.clone(), index.clone());
+    let (states, moved, staged, index) = (speed.clone(), speed.clone(), speed.clone(), index.clone());
     let release = release(journal, "warehouse");
     batch::Callbacks {
+        on_staged: Some(Box::new(move |id, files| staged.staged(id, staged_files(files)))),
         on_commit: vec![
             Box::new(move |boundary| moved.boundary_moved(boundary)),
             Box::new(move |boundary| release(boundary.offset)),
             Box::new(move |boundary| index.committed(boundary.offset)),
         ],
         on_state: Some(Arc::new(move |batch| {
-            let state = match batch.phase {
-                batch::Phase::Sealed => State::Sealed,
-                batch::Phase::Staged => State::Written,
-                batch::Phase::Uploaded => State::Committing,
-                batch::Phase::Committed => State::Committed,
+            let steps: &[State] = match batch.phase {
+                batch::Phase::Sealed => &[State::Sealed],
+                batch::Phase::Staged => &[State::Written],
+                // What is uploaded is committed next, without a wait between.
+                batch::Phase::Uploaded => &[State::Uploaded, State::Committing],
+                batch::Phase::Committed => &[State::Committed],
             };
-            states.note_state(batch.id, state);
+            steps.iter().for_each(|state| states.note_state(batch.id, *state));
         })),
     }
 }
 
-/// Asks one sink how it is.
-pub(super) type SinkDoor = Box<dyn Fn() -> SinkState + Send + Sync>;
-
-/// Where data leave to, for the status page.
-pub(super) fn sinks(config: &Config, batch: batch::Status, streams: Option<&Streams>) -> Vec<SinkDoor> {
-    let kind = match config.warehouse.kind {
-        batch::WarehouseKind::Duckdb => "duckdb".to_owned(),
-        batch::WarehouseKind::Snowflake => "snowflake".to_owned(),
-    };
-    let mut sinks: Vec<SinkDoor> = vec![Box::new(move || {
-        let states = batch.states();
-        let error = states.stopped.clone().or_else(|| states.batches.iter().find_map(|b| b.error.clone()));
-        SinkState {
-            name: "warehouse".to_owned(),
-            kind: kind.clone(),
-            state: if states.stopped.is_some() {
-                "off"
-            } else if error.is_some() {
-                "retrying"
-            } else {
-                "ok"
-            },
-            last_success_ms: (states.boundary.time_ms > 0).then_some(states.boundary.time_ms),
-            retries: 0,
-            error,
-        }
-    })];
-    if let Some(streams) = streams {
-        let status = streams.status();
-        sinks.push(Box::new(move || {
-            let s = status.lock().clone();
-            SinkState {
-                name: "streams".to_owned(),
-                kind: s.kind,
-                state: if s.trouble.is_some() { "retrying" } else { "ok" },
-                last_success_ms: None,
-                retries: s.refused,
-                error: s.trouble,
-            }
-        }));
+/// What the speed layer reads instead of memory.
+fn staged_files(local: &[LocalFile]) -> Files {
+    let of = |table| local.iter().find(|f| f.lake.table == table);
+    let path = |table| of(table).map(|f: &LocalFile| f.path.clone());
+    let columns = of(Table::Events).map(|f| f.columns.iter().map(|c| c.name.clone()).collect());
+    Files {
+        events: path(Table::Events),
+        failed: path(Table::Failed),
+        bad_rows: path(Table::Bad),
+        columns: columns.unwrap_or_default(),
     }
-    sinks
 }
 
 /// The views that are published to the stream.

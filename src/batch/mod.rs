@@ -4,6 +4,7 @@
 //! view deltas, boundary and audit row are one transaction; a crash at any moment and any number of retries give the same
 //! rows once. An outage of the lake or the warehouse delays the boundary and nothing else, as long as the local disk has room.
 
+mod callbacks;
 pub mod config;
 pub mod error;
 mod fields;
@@ -23,10 +24,11 @@ mod tests;
 pub mod warehouse;
 mod work;
 
+pub use callbacks::{Callbacks, OnStaged, OnState};
 pub use config::{Config, LakeConfig, WarehouseConfig, WarehouseKind};
 pub use error::{ReadError, StartError};
 pub use fields::FieldId;
-pub use stage::{BatchStage, Callbacks, OnState, Running};
+pub use stage::{BatchStage, Running};
 pub use status::{BatchState, BatchStates, Phase, Status};
 
 use crate::event::{BatchPlanner, Boundary};

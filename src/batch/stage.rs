@@ -4,6 +4,7 @@
 //! rows; `batch-commit` uploads and commits, one after the other in journal order. Between them stand bounded queues: while
 //! the lake or the warehouse is away, up to `batch.max_waiting` micro-batches wait on local disk, then the pipeline waits.
 
+use super::callbacks::{Callbacks, OnStaged, OnState};
 use super::config::{Config, LakeConfig};
 use super::error::{CommitError, StageError, StartError};
 use super::fields::Fields;
@@ -17,7 +18,7 @@ use super::work::{Batch, Committed, Open, Sealed, StageTools, Staged, Uploaded};
 use crate::event::{BatchId, Boundary, Flow, Offset};
 use crate::pipeline::backoff::Backoff;
 use crate::pipeline::drain::Drain;
-use crate::pipeline::link::{LinkReceiver, LinkSender, Received, link};
+use crate::pipeline::link::{LinkReceiver, LinkSender, NotSent, Received, link};
 use crate::platform::clock::Clock;
 use crate::platform::failpoint::fail_point;
 use crate::platform::priority::give_way;
@@ -34,24 +35,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// How long the commit thread waits for work before it looks whether something is to be tidied.
 const IDLE: Duration = Duration::from_millis(500);
-
-/// Hears how far a micro-batch is.
-pub type OnState = Arc<dyn Fn(&BatchState) + Send + Sync>;
-
-/// Who is told.
-#[derive(Default)]
-pub struct Callbacks {
-    /// Called after every commit, in order, with the new boundary. Must be quick.
-    pub on_commit: Vec<Box<dyn Fn(Boundary) + Send>>,
-    /// Called whenever a micro-batch gets further, or does not. Must be quick.
-    pub on_state: Option<OnState>,
-}
-
-impl std::fmt::Debug for Callbacks {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Callbacks")
-    }
-}
 
 /// The stage before it runs.
 pub struct BatchStage {
@@ -114,6 +97,7 @@ impl BatchStage {
             views: self.views,
             folder: self.staging,
             zstd_level: self.lake_config.zstd_level,
+            on_staged: callbacks.on_staged,
             shared: shared.clone(),
         };
         let committer = Committer {
@@ -165,6 +149,7 @@ impl Shared {
         self.tell(id, |state| {
             state.phase = phase;
             state.since_ms = now;
+            state.retries = 0;
             state.error = None;
         });
     }
@@ -172,7 +157,10 @@ impl Shared {
     fn trouble(&self, id: BatchId, doing: &str, error: &dyn std::fmt::Display) {
         self.metrics.retries.inc();
         tracing::warn!(batch = %id, %error, "cannot {doing} a micro-batch; it will be tried again");
-        self.tell(id, |state| state.error = Some(format!("cannot {doing}: {error}")));
+        self.tell(id, |state| {
+            state.retries += 1;
+            state.error = Some(format!("cannot {doing}: {error}"));
+        });
     }
 
     /// What cannot be put right by trying again.
@@ -221,6 +209,7 @@ impl Intake {
             bytes: 0,
             sealed_ms: now,
             since_ms: now,
+            retries: 0,
             error: None,
         });
         self.shared.metrics.waiting.inc();
@@ -235,6 +224,7 @@ struct Stager {
     views: Vec<Arc<View>>,
     folder: PathBuf,
     zstd_level: i32,
+    on_staged: Option<OnStaged>,
     shared: Shared,
 }
 
@@ -243,7 +233,14 @@ impl Stager {
         while let Some(batch) = sealed.recv() {
             let Some(batch) = self.stage(batch) else { return };
             fail_point("batch::written");
-            if staged.send(batch).is_err() {
+            let sent = match staged.try_send(batch) {
+                Err(NotSent::Full(batch)) => {
+                    self.shared.status.waits();
+                    staged.send(batch).is_ok()
+                }
+                sent => sent.is_ok(),
+            };
+            if !sent {
                 return;
             }
         }
@@ -267,6 +264,9 @@ impl Stager {
                     let batch = batch.staged(proof);
                     self.shared.metrics.stage_seconds.observe(start.elapsed().as_secs_f64());
                     let bytes = batch.load().files.iter().map(|f| f.lake.bytes).sum();
+                    if let Some(tell) = &self.on_staged {
+                        tell(id, &batch.load().files);
+                    }
                     self.shared.tell(id, |state| state.bytes = bytes);
                     self.shared.enter(id, Phase::Staged);
                     return Some(batch);
@@ -374,7 +374,7 @@ impl Committer {
         }
         fail_point("batch::notified");
         self.plan.committed(boundary.offset);
-        batch.remove_files();
+        batch.release_files();
         fail_point("batch::staging_removed");
     }
 

@@ -1,6 +1,7 @@
 //! Where every micro-batch stands, for the status page and the board.
 
 use crate::event::{BatchId, Boundary};
+use crate::pipeline::bound::{Bound, Level};
 use crate::platform::clock::Millis;
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -37,6 +38,8 @@ pub struct BatchState {
     pub sealed_ms: Millis,
     /// When it came into its phase, milliseconds.
     pub since_ms: Millis,
+    /// Failed tries in its phase.
+    pub retries: u64,
     /// Why it does not get further, while that lasts.
     pub error: Option<String>,
 }
@@ -64,6 +67,10 @@ struct Inner {
     batches: VecDeque<BatchState>,
     boundary: Boundary,
     stopped: Option<String>,
+    waiting: Level,
+    waits: u64,
+    /// When the lake last took the files of a micro-batch.
+    uploaded_ms: Option<Millis>,
 }
 
 impl Status {
@@ -81,21 +88,45 @@ impl Status {
         }
     }
 
+    /// When the lake last took the files of a micro-batch, since the start.
+    pub fn uploaded_ms(&self) -> Option<Millis> {
+        self.0.lock().uploaded_ms
+    }
+
+    /// How many micro-batches are not committed, as a bound; `limit` is `batch.max_waiting`.
+    pub fn bound(&self, limit: usize) -> Bound {
+        let inner = self.0.lock();
+        Bound { waits: inner.waits, ..inner.waiting.bound("batch.max_waiting", limit as u64) }
+    }
+
     pub(super) fn add(&self, state: BatchState) {
-        self.0.lock().batches.push_back(state);
+        let mut inner = self.0.lock();
+        inner.waiting.add(1);
+        inner.batches.push_back(state);
+    }
+
+    /// The pipeline waits because as many micro-batches wait as may.
+    pub(super) fn waits(&self) {
+        self.0.lock().waits += 1;
     }
 
     /// Changes the entry of a micro-batch and gives a copy of it.
     pub(super) fn change(&self, id: BatchId, change: impl FnOnce(&mut BatchState)) -> Option<BatchState> {
         let mut inner = self.0.lock();
         let state = inner.batches.iter_mut().find(|b| b.id == id)?;
+        let before = state.phase;
         change(state);
-        Some(state.clone())
+        let state = state.clone();
+        if before != state.phase && state.phase == Phase::Uploaded {
+            inner.uploaded_ms = Some(state.since_ms);
+        }
+        Some(state)
     }
 
     pub(super) fn committed(&self, boundary: Boundary) {
         let mut inner = self.0.lock();
         inner.boundary = boundary;
+        inner.waiting.sub(1);
         let done = inner.batches.iter().filter(|b| b.phase == Phase::Committed).count();
         for _ in REMEMBERED..done {
             inner.batches.pop_front();

@@ -11,8 +11,9 @@ use super::planner::Decision;
 use super::tables;
 use super::warehouse::{CommitOutcome, Delta, Load, LocalFile, Steps, Warehouse};
 use crate::event::rows::{self, Rows};
-use crate::event::{BatchId, Chunk, Offset, Outcome, Processed, Tally};
+use crate::event::{BatchId, Chunk, EventAddr, Offset, Outcome, Processed, Repair, Tally};
 use crate::platform::clock::{Clock, Millis};
+use crate::platform::owned::OwnedFile;
 use crate::view::{Fold, View};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
@@ -38,6 +39,7 @@ struct Part {
     rows: Arc<Rows>,
     failed_rows: Arc<Rows>,
     failures: Vec<Processed>,
+    repairs: Vec<(EventAddr, Repair)>,
     tally: Tally,
     received_ms: (Millis, Millis),
     bytes: u64,
@@ -54,6 +56,7 @@ impl Part {
             rows: chunk.rows.clone(),
             failed_rows: chunk.failed_rows.clone(),
             failures,
+            repairs: chunk.repairs().collect(),
             tally: chunk.tally,
             received_ms: chunk.received_ms,
             bytes: chunk.bytes,
@@ -182,7 +185,7 @@ impl Batch<Sealed> {
             unfit: events.iter().chain(&failed).map(|r| r.unfit).sum(),
             files: Vec::new(),
             deltas,
-            repairs: chunks.iter().flat_map(|c| c.repairs()).collect(),
+            repairs: parts.iter().flat_map(|p| &p.repairs).copied().collect(),
             steps: Steps { sealed_ms: *sealed_ms, ..Steps::default() },
         };
         parts.iter().for_each(|p| load.tally.add(&p.tally));
@@ -272,13 +275,9 @@ impl Batch<Committed> {
         self.0.outcome
     }
 
-    /// Removes its local files. What cannot be removed is only noted: the folder is emptied at every start.
-    pub fn remove_files(self) {
-        for file in self.0.load.files {
-            if let Err(e) = std::fs::remove_file(&file.path) {
-                tracing::warn!(path = %file.path.display(), error = %e, "cannot remove a staged file");
-            }
-        }
+    /// Lets go of its local files. They go when no reader has them any more.
+    pub fn release_files(self) {
+        drop(self.0.load.files);
     }
 }
 
@@ -349,5 +348,9 @@ fn local_path(folder: &Path, id: BatchId, table: Table) -> PathBuf {
 }
 
 fn local_file(path: PathBuf, table: Table, decision: &Decision, written: &Written, columns: Vec<FieldId>) -> LocalFile {
-    LocalFile { path, lake: LakeFile::new(table, decision.id, decision.load_ms, written), columns }
+    LocalFile {
+        path: OwnedFile::new(path),
+        lake: LakeFile::new(table, decision.id, decision.load_ms, written),
+        columns,
+    }
 }

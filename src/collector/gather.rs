@@ -147,6 +147,11 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Bytes of its records.
+    pub fn bytes(&self) -> usize {
+        self.key.1
+    }
+
     /// Appends, and tells everybody who waits, however long it takes: who waits has a time limit of its own. Returns the key
     /// for [`Open::finished`].
     pub async fn append(self, appender: &Appender, metrics: &CollectorMetrics) -> (i64, usize) {

@@ -1,5 +1,6 @@
 //! What an operator can see of the collector. Touched once per wake-up of a connection, with plain atomic adds.
 
+use crate::pipeline::bound::Level;
 use crate::telemetry::Metrics;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -11,8 +12,14 @@ use prometheus_client::metrics::histogram::Histogram;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs)]
 pub enum Refusal {
-    /// The journal took no more (503).
+    /// As much waits for the journal as may: `collector.limits.queue_bytes` (503).
     Overload,
+    /// `journal.queue_bytes` (503).
+    JournalBytes,
+    /// `journal.queue_requests` (503).
+    JournalRequests,
+    /// `journal.stalled_after` (503).
+    JournalStalled,
     /// The journal cannot be written (503).
     Unavailable,
     /// No room to buffer the request (503).
@@ -35,8 +42,11 @@ pub enum Refusal {
     Flood,
 }
 
-const REFUSALS: [(Refusal, &str); 11] = [
+const REFUSALS: [(Refusal, &str); 14] = [
     (Refusal::Overload, "overload"),
+    (Refusal::JournalBytes, "journal_bytes"),
+    (Refusal::JournalRequests, "journal_requests"),
+    (Refusal::JournalStalled, "journal_stalled"),
     (Refusal::Unavailable, "unavailable"),
     (Refusal::Memory, "memory"),
     (Refusal::TooLarge, "too_large"),
@@ -66,6 +76,8 @@ pub struct CollectorMetrics {
     pub latency: Histogram,
     pub connections: Gauge,
     pub certificate_reloads: Counter,
+    /// Bytes handed to the journal and not yet answered, of all workers.
+    pub in_flight: Level,
     refusals: [Counter; REFUSALS.len()],
 }
 
@@ -86,6 +98,7 @@ impl CollectorMetrics {
             latency: metrics.seconds("collector_latency_seconds", "From the arrival of a request to its reply"),
             connections: metrics.gauge("collector_connections", "Open connections"),
             certificate_reloads: metrics.counter("collector_certificate_reloads", "Certificates exchanged"),
+            in_flight: Level::default(),
             refusals: REFUSALS.map(|(_, reason)| family.get_or_create(&Reason { reason }).clone()),
         }
     }
@@ -95,5 +108,10 @@ impl CollectorMetrics {
         if let Some(at) = REFUSALS.iter().position(|(r, _)| *r == refusal) {
             self.refusals[at].inc_by(n);
         }
+    }
+
+    /// How many were refused for this reason.
+    pub fn refusals(&self, refusal: Refusal) -> u64 {
+        REFUSALS.iter().zip(&self.refusals).find(|((r, _), _)| *r == refusal).map_or(0, |(_, counter)| counter.get())
     }
 }

@@ -12,6 +12,7 @@
 mod accept;
 mod answer;
 mod bad_row;
+mod bounds;
 mod check;
 mod client_ip;
 mod config;
@@ -42,6 +43,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub use bounds::Bounds;
 pub use config::Config;
 pub use error::{BuildError, RunError};
 pub use stage::{Collector, build};

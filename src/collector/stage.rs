@@ -4,6 +4,7 @@
 //! single-threaded runtime and keeps the connections it was given: nothing is shared between workers but counters.
 
 use super::accept::{Accepted, Hand, accept, reload};
+use super::bounds::Bounds;
 use super::config::{Config, ProxyProtocol, TlsVersion};
 use super::error::{BuildError, RunError};
 use super::http1::{self, End};
@@ -176,6 +177,17 @@ impl Collector {
     /// Where it listens with TLS.
     pub fn tls_addr(&self) -> Option<SocketAddr> {
         self.tls_addr
+    }
+
+    /// For whoever looks at its bounds.
+    pub fn bounds(&self) -> Bounds {
+        Bounds {
+            gate: self.gate.clone(),
+            budget: self.shared.budget.clone(),
+            appender: self.shared.appender.clone(),
+            metrics: self.shared.metrics.clone(),
+            queue_bytes: self.shared.limits.queue_bytes.saturating_mul(self.workers) as u64,
+        }
     }
 
     /// Serves until the drain is raised, and then until connections have finished (`drain.delay`, `drain.deadline`).

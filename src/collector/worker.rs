@@ -164,7 +164,10 @@ impl Worker {
             let batch = std::future::poll_fn(|cx| self.hot().open.poll_next(cx, self.coarse_ms())).await;
             let worker = self.clone();
             tokio::spawn(async move {
+                let held = batch.bytes() as u64;
+                worker.shared.metrics.in_flight.add(held);
                 let key = batch.append(&worker.shared.appender, &worker.shared.metrics).await;
+                worker.shared.metrics.in_flight.sub(held);
                 worker.hot().open.finished(key);
             });
         }

@@ -11,6 +11,7 @@ use super::mark;
 use super::open_set::OpenSet;
 use super::shelf::{self, Look, Shelf};
 use crate::event::{EventAddr, Offset, OffsetRange, Outcome, Processed, columns};
+use crate::pipeline::bound::Bound;
 use crate::platform::priority::give_way;
 use parking_lot::RwLock;
 use std::io;
@@ -145,6 +146,11 @@ impl Index {
         known.shelf.boundary = known.shelf.boundary.max(boundary);
         drop(known);
         self.tidy();
+    }
+
+    /// Memory of the filters as a bound; what it made the index forget counts as a wait.
+    pub fn bound(&self) -> Bound {
+        self.0.read().shelf.bound()
     }
 
     /// Bytes of the filters, and events that were forgotten before the window was over.

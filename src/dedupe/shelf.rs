@@ -7,6 +7,7 @@
 use super::file::{self, IdEntry, IdFile, Writer};
 use super::filter::Probe;
 use crate::event::{Offset, OffsetRange};
+use crate::pipeline::bound::{Bound, Level};
 use crate::platform::fs::{RealFs, replace_durably};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -46,6 +47,7 @@ pub(super) struct Shelf {
     /// The warehouse is complete up to here: nothing below is judged again, whatever happens.
     pub(super) boundary: Offset,
     forgotten: u64,
+    memory: Level,
     merging: bool,
 }
 
@@ -58,6 +60,7 @@ impl Shelf {
             max_bytes,
             boundary,
             forgotten: 0,
+            memory: Level::default(),
             merging: false,
         }
     }
@@ -115,11 +118,18 @@ impl Shelf {
         (self.files.iter().map(|file| file.memory()).sum(), self.forgotten)
     }
 
+    /// The same as a bound.
+    pub(super) fn bound(&self) -> Bound {
+        self.memory.set(self.usage().0 as u64);
+        Bound { waits: self.forgotten, ..self.memory.bound("dedupe.max_filter_bytes", self.max_bytes as u64) }
+    }
+
     /// Lets go what no event above the boundary can repeat, and the oldest files when memory is used up. Gives what is to be
     /// removed from disk.
     pub(super) fn expire(&mut self) -> Vec<Arc<IdFile>> {
         // Times never go back, so every event that is judged from now on, or again after a restart, is at least this late.
         let below = self.files.iter().take_while(|file| file.range.to <= self.boundary);
+        self.memory.set(self.usage().0 as u64);
         let oldest = below.map(|file| file.last_ms).max().map_or(i64::MIN, |w| w.saturating_sub(self.window_ms));
         let mut out = Vec::new();
         while self.files.len() > 1

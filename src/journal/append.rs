@@ -6,6 +6,7 @@ use super::metrics::JournalMetrics;
 use super::queue::{Queue, Ticket};
 use super::record::{Receipt, Record};
 use crate::event::Offset;
+use crate::pipeline::bound::Bound;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -52,6 +53,11 @@ impl Appender {
     /// As [`Appender::append`].
     pub fn append_blocking(&self, records: Vec<Record>) -> Result<Receipt, AppendError> {
         wait(self.append(records))
+    }
+
+    /// The bounds that make appends be refused, and where they stand.
+    pub fn bounds(&self) -> [Bound; 3] {
+        self.queue.bounds()
     }
 
     /// Goes on with number `to`, if that is higher than the next one.

@@ -66,12 +66,40 @@ pub struct Damage {
     pub what: String,
 }
 
+/// Which bound of the journal has no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// `journal.queue_bytes`
+    Bytes,
+    /// `journal.queue_requests`
+    Requests,
+    /// `journal.stalled_after`: the disk has not answered for so long.
+    Stalled,
+}
+
+impl Full {
+    /// The configuration key.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Full::Bytes => "journal.queue_bytes",
+            Full::Requests => "journal.queue_requests",
+            Full::Stalled => "journal.stalled_after",
+        }
+    }
+}
+
+impl std::fmt::Display for Full {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.key())
+    }
+}
+
 /// Why records were not acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
-    /// The queue is at its bound, or the disk is too slow: try again later (503 with Retry-After).
-    #[error("the journal has no room for more now")]
-    Full,
+    /// The queue is at a bound, or the disk is too slow: try again later (503 with Retry-After).
+    #[error("the journal has no room for more now: {0}")]
+    Full(Full),
     /// Records cannot be made durable now (disk full, read-only, I/O error): 503, readiness off. The journal goes on by
     /// itself when the cause is gone.
     #[error("the journal cannot be written: {reason}")]

@@ -31,7 +31,7 @@ mod tests;
 
 pub use append::{Append, Appender};
 pub use config::Config;
-pub use error::{AppendError, Damage, OpenError, ReadError};
+pub use error::{AppendError, Damage, Full, OpenError, ReadError};
 pub use handle::{Journal, SegmentInfo};
 pub use read_only::ReadOnly;
 pub use reader::Reader;

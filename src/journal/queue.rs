@@ -4,10 +4,11 @@
 //! sync. Bytes and requests count against the bounds until their sync has come back: the bound is on memory, not on the
 //! length of a list.
 
-use super::error::AppendError;
+use super::error::{AppendError, Full};
 use super::herald::{Caller, Callers, Herald};
 use super::record::{Receipt, Record};
 use crate::event::Offset;
+use crate::pipeline::bound::Bound;
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -84,6 +85,10 @@ struct State {
     requests: Vec<Request>,
     held_bytes: u64,
     held_requests: u64,
+    highest_bytes: u64,
+    highest_requests: u64,
+    /// The longest that the writer was seen busy.
+    longest_busy: Duration,
     /// Since when the writer has been busy with what it took; `None` when it waits.
     busy_since: Option<Instant>,
     writer_waits: bool,
@@ -142,13 +147,21 @@ impl Queue {
         if let Some(reason) = &state.unavailable {
             return Err(AppendError::Unavailable { reason: reason.clone() });
         }
-        let full = state.held_bytes + bytes > self.max_bytes || state.held_requests >= self.max_requests;
-        if full || state.busy_since.is_some_and(|since| since.elapsed() > self.stalled_after) {
-            return Err(AppendError::Full);
+        let full = if state.held_bytes + bytes > self.max_bytes {
+            Some(Full::Bytes)
+        } else if state.held_requests >= self.max_requests {
+            Some(Full::Requests)
+        } else {
+            state.busy_since.filter(|since| since.elapsed() > self.stalled_after).map(|_| Full::Stalled)
+        };
+        if let Some(full) = full {
+            return Err(AppendError::Full(full));
         }
         let ticket = Arc::new(Ticket::default());
         state.held_bytes += bytes;
         state.held_requests += 1;
+        state.highest_bytes = state.highest_bytes.max(state.held_bytes);
+        state.highest_requests = state.highest_requests.max(state.held_requests);
         state.requests.push(Request { records, bytes, skip_to, ticket: ticket.clone(), answered: false });
         let wake = std::mem::take(&mut state.writer_waits);
         drop(state);
@@ -193,6 +206,8 @@ impl Queue {
         state.held_requests = state.held_requests.saturating_sub(requests);
         state.held_bytes = state.held_bytes.saturating_sub(bytes);
         // Progress: the clock of the stall check starts again.
+        let busy = state.busy_since.map_or(Duration::ZERO, |since| since.elapsed());
+        state.longest_busy = state.longest_busy.max(busy);
         state.busy_since = state.busy_since.map(|_| Instant::now());
     }
 
@@ -200,6 +215,21 @@ impl Queue {
     pub(super) fn held(&self) -> (u64, u64) {
         let state = self.state.lock();
         (state.held_requests, state.held_bytes)
+    }
+
+    /// The bounds of the queue and where it stands.
+    pub(super) fn bounds(&self) -> [Bound; 3] {
+        let mut state = self.state.lock();
+        let busy = state.busy_since.map_or(Duration::ZERO, |since| since.elapsed());
+        state.longest_busy = state.longest_busy.max(busy);
+        let bound =
+            |full: Full, limit, now, highest| Bound { name: full.key(), limit, now, highest, ..Bound::default() };
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        [
+            bound(Full::Bytes, self.max_bytes, state.held_bytes, state.highest_bytes),
+            bound(Full::Requests, self.max_requests, state.held_requests, state.highest_requests),
+            bound(Full::Stalled, ms(self.stalled_after), ms(busy), ms(state.longest_busy)),
+        ]
     }
 
     /// Refuses appends with this reason, or takes them again.

@@ -3,6 +3,7 @@
 //! A per-request limit times the connection limit would be far more than the machine has; so whoever buffers more than a
 //! small free allowance asks here first, and is told no when the whole is used.
 
+use crate::pipeline::bound::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,18 +14,25 @@ pub struct Budget(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     used: AtomicUsize,
+    highest: AtomicUsize,
     most: usize,
 }
 
 impl Budget {
     /// An allowance of `most` bytes.
     pub fn new(most: usize) -> Self {
-        Budget(Arc::new(Inner { used: AtomicUsize::new(0), most }))
+        Budget(Arc::new(Inner { used: AtomicUsize::new(0), highest: AtomicUsize::new(0), most }))
     }
 
     /// Bytes handed out now.
     pub fn used(&self) -> usize {
         self.0.used.load(Ordering::Relaxed)
+    }
+
+    /// The allowance as a bound of this name.
+    pub fn bound(&self, name: &'static str) -> Bound {
+        let (now, highest) = (self.used() as u64, self.0.highest.load(Ordering::Relaxed) as u64);
+        Bound { name, limit: self.0.most as u64, now, highest, ..Bound::default() }
     }
 
     /// An account that holds nothing yet.
@@ -56,6 +64,7 @@ impl Held {
                 self.budget.0.used.fetch_sub(more, Ordering::Relaxed);
                 return false;
             }
+            self.budget.0.highest.fetch_max(before + more, Ordering::Relaxed);
         } else if bytes < self.bytes {
             self.budget.0.used.fetch_sub(self.bytes - bytes, Ordering::Relaxed);
         }
@@ -92,6 +101,6 @@ mod tests {
         assert_eq!(budget.used(), 50);
         drop(b);
         a.clear();
-        assert_eq!(budget.used(), 0);
+        assert_eq!((budget.used(), budget.bound("x").highest), (0, 100));
     }
 }

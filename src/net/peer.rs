@@ -1,5 +1,6 @@
 //! Who is connected: the limits on connections, in all and per address, and sets of addresses.
 
+use crate::pipeline::bound::Bound;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -34,6 +35,8 @@ pub struct Gate {
 #[derive(Debug, Default)]
 struct Open {
     total: usize,
+    /// The most that were inside, in all and from one address.
+    highest: (usize, usize),
     by_address: HashMap<IpAddr, usize, ahash::RandomState>,
 }
 
@@ -61,8 +64,24 @@ impl Gate {
             return Err(Refused::PerAddress);
         }
         *here += 1;
+        let here = *here;
         open.total += 1;
+        open.highest = (open.highest.0.max(open.total), open.highest.1.max(here));
         Ok(Pass { gate: self.clone(), from })
+    }
+
+    /// The limits as bounds of these names: in all, and of the address that has most.
+    pub fn bounds(&self, [total, per_address]: [&'static str; 2]) -> [Bound; 2] {
+        let open = self.open.lock();
+        let one = open.by_address.values().max().copied().unwrap_or(0);
+        let bound = |name, limit: usize, now: usize, highest: usize| {
+            let (limit, now, highest) = (limit as u64, now as u64, highest as u64);
+            Bound { name, limit, now, highest, ..Bound::default() }
+        };
+        [
+            bound(total, self.limits.total, open.total, open.highest.0),
+            bound(per_address, self.limits.per_address, one, open.highest.1),
+        ]
     }
 
     /// Connections inside.

@@ -5,5 +5,6 @@
 //! leave. Nothing here knows what flows.
 
 pub mod backoff;
+pub mod bound;
 pub mod drain;
 pub mod link;

@@ -172,6 +172,27 @@ pub fn replace_durably(fs: &dyn Fs, path: &Path, bytes: &[u8]) -> io::Result<()>
     fs.sync_dir(parent(path))
 }
 
+/// Room on a file system, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Space {
+    /// All that this process could use.
+    pub total: u64,
+    /// What of it is in use.
+    pub used: u64,
+}
+
+/// Room on the file system that holds `path`.
+///
+/// # Errors
+/// When the machine does not say.
+pub fn disk_space(path: &Path) -> io::Result<Space> {
+    let stat = rustix::fs::statvfs(path)?;
+    let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+    let used = bytes(stat.f_blocks.saturating_sub(stat.f_bfree));
+    // What is kept back for root is no room for us.
+    Ok(Space { total: used.saturating_add(bytes(stat.f_bavail)), used })
+}
+
 /// The folder that a path stands in.
 pub fn parent(path: &Path) -> &Path {
     match path.parent() {

@@ -8,5 +8,6 @@ pub mod failpoint;
 pub mod fs;
 #[cfg(test)]
 pub mod fs_sim;
+pub mod owned;
 pub mod priority;
 pub mod units;

@@ -8,11 +8,13 @@ use super::guard::Guard;
 use super::live::hub::Hub;
 use super::metrics::ServingMetrics;
 use super::status::LinkRates;
+use crate::pipeline::bound::{Bound, Level};
 use crate::platform::clock::Millis;
 use crate::view::View;
 use axum::http::HeaderValue;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The one state of the private port.
@@ -33,6 +35,8 @@ pub struct Api {
     pub(super) sql_turns: Arc<Semaphore>,
     pub(super) view_turns: Arc<Semaphore>,
     pub(super) streams: Arc<Semaphore>,
+    pub(super) streams_open: Level,
+    pub(super) streams_refused: AtomicU64,
     pub(super) hub: Hub,
     pub(super) links: LinkRates,
     pub(super) metrics: ServingMetrics,
@@ -105,10 +109,25 @@ impl Api {
     /// # Errors
     /// 503 when there is none.
     pub(super) fn stream_place(&self) -> ApiResult<OwnedSemaphorePermit> {
-        self.streams.clone().try_acquire_owned().map_err(|_| {
+        let place = self.streams.clone().try_acquire_owned();
+        self.streams_open.set(self.open_streams());
+        place.map_err(|_| {
+            self.streams_refused.fetch_add(1, Ordering::Relaxed);
             ApiError::busy(format!("{} streams are open already", self.config.live_max), 5)
                 .hint("close a tab, or raise serving.live_max")
         })
+    }
+
+    /// Streams that are open.
+    fn open_streams(&self) -> u64 {
+        self.config.live_max.saturating_sub(self.streams.available_permits()) as u64
+    }
+
+    /// How many streams may be open, and are.
+    pub(super) fn stream_bound(&self) -> Bound {
+        self.streams_open.set(self.open_streams());
+        let refused = self.streams_refused.load(Ordering::Relaxed);
+        Bound { refused, ..self.streams_open.bound("serving.live_max", self.config.live_max as u64) }
     }
 
     /// Address by which this port is reached on this machine.

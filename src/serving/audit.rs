@@ -147,10 +147,11 @@ fn failed_with(api: &Shared, seam: &mut Seam, memory: &Memory, id: &str) -> ApiR
     let failures = memory.tail.iter().flat_map(|t| &t.failures);
     let mut found: Vec<EventAddr> = failures.filter(|f| f.failure.bad_row.contains(id)).map(|f| f.addr).collect();
     let sql = format!(
-        "SELECT journal_offset, event_index FROM atomic.bad_rows WHERE contains(bad_row::VARCHAR, ?) \
+        "SELECT journal_offset, event_index FROM stored_bad_rows WHERE contains(bad_row::VARCHAR, ?) \
          ORDER BY journal_offset DESC LIMIT {MAX_ADDRESSES}"
     );
-    let rows = records::select(api, seam, &sql, vec![SqlParam::Text(id.to_owned())], MAX_ADDRESSES as u64)?;
+    let rows =
+        records::select(api, seam, Some(memory), &sql, vec![SqlParam::Text(id.to_owned())], MAX_ADDRESSES as u64)?;
     let address = |row: &Map<String, Value>| {
         let offset = row.get("journal_offset")?.as_u64()?;
         Some(EventAddr { offset: Offset(offset), index: u32::try_from(row.get("event_index")?.as_u64()?).ok()? })

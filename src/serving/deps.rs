@@ -6,6 +6,7 @@
 use crate::admin::replay::{Ask, StartError, Update};
 use crate::batch::warehouse::Reader;
 use crate::event::{EventAddr, Offset, Processed};
+use crate::pipeline::bound::Bound;
 use crate::pipeline::drain::Drain;
 use crate::pipeline::link::LinkGauge;
 use crate::platform::clock::{Clock, Millis};
@@ -53,7 +54,7 @@ pub struct Deps {
     /// Where data leave to: lake, warehouse, stream topics.
     pub sinks: Vec<Box<dyn Fn() -> SinkState + Send + Sync>>,
     /// Bounds of the other boxes (promise P7) that the status shows.
-    pub bounds: Vec<Box<dyn Fn() -> BoundState + Send + Sync>>,
+    pub bounds: Vec<Box<dyn Fn() -> Vec<Bound> + Send + Sync>>,
     /// Why the program is not ready to take events; empty when it is.
     pub not_ready: Box<dyn Fn() -> Vec<String> + Send + Sync>,
     /// What the dashboard is told.
@@ -111,7 +112,7 @@ pub struct SinkState {
     pub name: String,
     /// What it is: `duckdb`, `file`, `kafka`, …
     pub kind: String,
-    /// `ok`, `retrying`, `off`.
+    /// `ok`, `catching up`, `retrying`, `off`.
     pub state: &'static str,
     /// When it last took something.
     #[serde(skip)]
@@ -120,21 +121,6 @@ pub struct SinkState {
     pub retries: u64,
     /// Its last error, while it stands.
     pub error: Option<String>,
-}
-
-/// A bound and how near it is.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct BoundState {
-    /// The configuration key or a name like it.
-    pub name: String,
-    /// The bound.
-    pub limit: u64,
-    /// Where it stands.
-    pub now: u64,
-    /// Where it stood at most since the start.
-    pub highest: u64,
-    /// How often it made the program refuse or wait.
-    pub refused: u64,
 }
 
 /// What the dashboard is told about the program.

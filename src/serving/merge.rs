@@ -71,8 +71,10 @@ impl Seam {
     /// 503 when the warehouse does not answer.
     pub fn dynamic_columns(&mut self, memory: &Memory) -> ApiResult<HashSet<String>> {
         let mut names: HashSet<String> = self.snapshot.dynamic_columns()?.into_iter().collect();
-        let rows = memory.tail.iter().flat_map(|t| &t.rows);
-        names.extend(rows.flat_map(|r| r.dynamic()).map(|(name, _)| name.to_owned()));
+        if let Some(tail) = &memory.tail {
+            names.extend(tail.rows.iter().flat_map(|r| r.dynamic()).map(|(name, _)| name.to_owned()));
+            names.extend(tail.files.iter().flat_map(|f| f.columns.iter().cloned()));
+        }
         Ok(names)
     }
 
@@ -81,10 +83,7 @@ impl Seam {
     /// # Errors
     /// 400 for a wrong statement, 403 for a forbidden one, 503 and 504.
     pub fn sql(&mut self, request: &SqlRequest, memory: &Memory, sink: &mut dyn SqlSink) -> ApiResult<SqlDone> {
-        let tail = match &memory.tail {
-            Some(tail) => sql_tail(tail)?,
-            None => SqlTail::default(),
-        };
+        let tail = memory.tail.as_ref().map(sql_tail).unwrap_or_default();
         Ok(self.snapshot.sql(request, &tail, sink)?)
     }
 
@@ -111,15 +110,15 @@ pub fn memory(lease: &Lease, above: Offset, questions: &[&Planned], rows: bool) 
     Ok(lease.read(above, &Wanted { views: &views, tail: rows })?)
 }
 
-/// The rows in memory as SQL takes them.
-fn sql_tail(tail: &Tail) -> ApiResult<SqlTail> {
-    if !tail.files.is_empty() {
-        // An answer without them would be short by exactly these.
-        let n = tail.files.len();
-        return Err(ApiError::unavailable(format!("the rows of {n} micro-batches wait in files for the warehouse"))
-            .hint("ask a view, or ask again when the warehouse has caught up: GET /v1/status shows how far it is"));
+/// The rows in memory and in staged files as SQL takes them.
+fn sql_tail(tail: &Tail) -> SqlTail {
+    SqlTail {
+        events: tail.rows.clone(),
+        failed: tail.failed_rows.clone(),
+        event_files: tail.files.iter().filter_map(|f| f.events.clone()).collect(),
+        failed_files: tail.files.iter().filter_map(|f| f.failed.clone()).collect(),
+        bad_row_files: tail.files.iter().filter_map(|f| f.bad_rows.clone()).collect(),
     }
-    Ok(SqlTail { events: tail.rows.clone(), failed: tail.failed_rows.clone() })
 }
 
 /// The whole count: committed and in memory.

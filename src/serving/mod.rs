@@ -44,19 +44,19 @@ mod views;
 
 pub use config::Config;
 pub use demo::APP_ID as DEMO_APP_ID;
-pub use deps::{
-    BoundState, Demo, Deps, EnrichAgain, FindEvent, JournalDoor, RawKind, RawRecord, SendDemo, SinkState, Ui,
-};
+pub use deps::{Demo, Deps, EnrichAgain, FindEvent, JournalDoor, RawKind, RawRecord, SendDemo, SinkState, Ui};
 pub use error::BuildError;
 pub use guard::COOKIE;
 pub use openapi::DOCUMENT as OPENAPI;
 pub use stage::Serving;
 pub use token::Token;
 
+use crate::pipeline::bound::Level;
 use api::Api;
 use dashboard::Assets;
 use guard::Guard;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use token::Keys;
 use tokio::sync::Semaphore;
 
@@ -91,6 +91,8 @@ pub fn build(config: &Config, deps: Deps) -> Result<Serving, BuildError> {
         sql_turns: Arc::new(Semaphore::new(config.sql_max_concurrent)),
         view_turns: Arc::new(Semaphore::new(config.view_max_concurrent)),
         streams: Arc::new(Semaphore::new(config.live_max)),
+        streams_open: Level::default(),
+        streams_refused: AtomicU64::new(0),
         hub: live::hub::Hub::new(),
         links: status::LinkRates::default(),
         metrics: metrics::ServingMetrics::register(&deps.metrics),

@@ -6,6 +6,7 @@ use super::merge::Seam;
 use super::sql::{Ints, write_json};
 use crate::batch::warehouse::{SqlColumn, SqlParam, SqlRequest, SqlSink};
 use crate::event::Offset;
+use crate::speed::Memory;
 use arrow::array::RecordBatch;
 use serde_json::{Map, Value, json};
 
@@ -46,13 +47,14 @@ impl SqlSink for Rows {
     }
 }
 
-/// Runs a SELECT of ours over committed tables.
+/// Runs a SELECT of ours over committed tables and, where `memory` is given, over what is in memory and in staged files.
 ///
 /// # Errors
-/// As [`Seam::committed_sql`].
+/// As [`Seam::sql`].
 pub fn select(
     api: &Api,
     seam: &mut Seam,
+    memory: Option<&Memory>,
     sql: &str,
     params: Vec<SqlParam>,
     max_rows: u64,
@@ -60,7 +62,10 @@ pub fn select(
     let timeout = api.config.view_timeout.to_duration();
     let request = SqlRequest { sql: sql.to_owned(), params, max_rows, max_bytes: MAX_BYTES, timeout };
     let mut sink = Rows::default();
-    seam.committed_sql(&request, &mut sink)?;
+    match memory {
+        Some(memory) => seam.sql(&request, memory, &mut sink)?,
+        None => seam.committed_sql(&request, &mut sink)?,
+    };
     match sink.problem {
         Some(problem) => Err(ApiError::internal(problem)),
         None => Ok(sink.rows),
@@ -77,7 +82,7 @@ const BATCH: &str = "SELECT from_offset, to_offset, event_rows, journal_bytes, f
 /// As [`select`].
 pub fn batches(api: &Api, seam: &mut Seam, most: usize) -> ApiResult<Vec<Value>> {
     let sql = format!("{BATCH} ORDER BY from_offset DESC LIMIT {most}");
-    Ok(select(api, seam, &sql, Vec::new(), most as u64)?.into_iter().map(shape).collect())
+    Ok(select(api, seam, None, &sql, Vec::new(), most as u64)?.into_iter().map(shape).collect())
 }
 
 /// The committed micro-batch that holds an offset.
@@ -87,7 +92,7 @@ pub fn batches(api: &Api, seam: &mut Seam, most: usize) -> ApiResult<Vec<Value>>
 pub fn batch_of(api: &Api, seam: &mut Seam, offset: Offset) -> ApiResult<Option<Value>> {
     let at = offset.0;
     let sql = format!("{BATCH} WHERE from_offset <= {at} AND {at} < to_offset LIMIT 1");
-    Ok(select(api, seam, &sql, Vec::new(), 1)?.into_iter().next().map(shape))
+    Ok(select(api, seam, None, &sql, Vec::new(), 1)?.into_iter().next().map(shape))
 }
 
 fn shape(mut row: Map<String, Value>) -> Value {

@@ -5,6 +5,7 @@ use super::error::ApiResult;
 use super::merge::{self, Seam};
 use super::params::rfc3339;
 use super::{demo, facts, records, reply};
+use crate::pipeline::bound::Bound;
 use axum::extract::State;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -46,7 +47,7 @@ fn status(api: &Api) -> ApiResult<Value> {
         "batches": batches,
         "links": api.links.read(api),
         "sinks": api.deps.sinks.iter().map(|sink| facts::sink(&sink())).collect::<Vec<_>>(),
-        "bounds": api.deps.bounds.iter().map(|bound| bound()).collect::<Vec<_>>(),
+        "bounds": bounds(api),
         "streams": {"open": api.config.live_max - api.streams.available_permits(), "bound": api.config.live_max},
         "ui": {
             "mode": api.deps.ui.mode,
@@ -55,6 +56,13 @@ fn status(api: &Api) -> ApiResult<Value> {
             "demo": demo::is_allowed(api),
         },
     }))
+}
+
+/// The bounds of all boxes, our own last.
+fn bounds(api: &Api) -> Vec<Bound> {
+    let mut all: Vec<Bound> = api.deps.bounds.iter().flat_map(|list| list()).collect();
+    all.push(api.stream_bound());
+    all
 }
 
 /// Rates of the links, from one look at them to the next.

@@ -4,9 +4,9 @@ use super::spill::Spilled;
 use crate::event::rows::Rows;
 use crate::event::{BatchId, Chunk, EventAddr, Failure, Offset, Outcome, Processed, Tally};
 use crate::platform::clock::Millis;
+use crate::platform::owned::OwnedFile;
 use crate::view::{Fold, Reading, View, ViewError};
 use serde::Serialize;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// How far a micro-batch is on its way into the warehouse.
@@ -77,15 +77,25 @@ pub struct FailedEvent {
     pub failure: Failure,
 }
 
-/// The Parquet files of a micro-batch on this machine, for reading its rows instead of holding them.
+/// The Parquet files of a micro-batch on this machine, for reading its rows instead of holding them. They stay as long as
+/// somebody has them, so what a lease saw can be read to the end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Files {
     /// Enriched events.
-    pub events: Option<PathBuf>,
+    pub events: Option<Arc<OwnedFile>>,
     /// Incomplete events.
-    pub failed: Option<PathBuf>,
+    pub failed: Option<Arc<OwnedFile>>,
     /// Bad rows.
-    pub bad_rows: Option<PathBuf>,
+    pub bad_rows: Option<Arc<OwnedFile>>,
+    /// Self-describing columns of the enriched events.
+    pub columns: Arc<[String]>,
+}
+
+/// Rows that were in memory; to be dropped outside the lock.
+#[derive(Debug, Default)]
+pub(super) struct Shed {
+    rows: Vec<Arc<Rows>>,
+    failures: Vec<Arc<FailedEvent>>,
 }
 
 /// Aggregates of one view.
@@ -185,15 +195,16 @@ impl MicroBatch {
         self.times.last = self.times.last.max(chunk.received_ms.1);
     }
 
-    /// Gives the rows up that can be read from files; how many bytes that frees.
-    pub(super) fn drop_rows(&mut self) -> usize {
+    /// Gives the rows up that can be read from files into `shed`; how many bytes that frees.
+    pub(super) fn drop_rows(&mut self, shed: &mut Shed) -> usize {
         if self.files.is_none() {
             return 0;
         }
         self.rows_dropped = true;
-        self.rows = Vec::new();
-        self.failed_rows = Vec::new();
-        self.failures = Vec::new();
+        shed.rows.append(&mut self.rows);
+        shed.rows.append(&mut self.failed_rows);
+        shed.failures.append(&mut self.failures);
+        self.failures_left_out = 0;
         std::mem::take(&mut self.tail_bytes)
     }
 

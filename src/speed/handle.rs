@@ -10,6 +10,7 @@ use super::spill::{self, Spilled};
 use super::state::Inner;
 use super::windows::Windows;
 use crate::event::{BatchId, Boundary, Chunk, Flow, Offset};
+use crate::pipeline::bound::Level;
 use crate::platform::clock::{Clock, Millis};
 use crate::telemetry::Metrics as Registry;
 use crate::view::{Fold, Reading, View, ViewError};
@@ -62,6 +63,8 @@ pub(super) struct Shared {
     pub(super) leases: Arc<Leases>,
     progress: watch::Sender<Progress>,
     state_dir: PathBuf,
+    /// Bytes of the aggregates in memory.
+    pub(super) state_bytes: Level,
     /// Whether the last attempt to write aggregates to files failed, so that it is logged once.
     spill_failed: AtomicBool,
 }
@@ -92,6 +95,7 @@ impl Speed {
             leases: Arc::default(),
             progress: watch::Sender::new(progress),
             state_dir: deps.state_dir,
+            state_bytes: Level::default(),
             spill_failed: AtomicBool::new(false),
             clock: deps.clock,
             config,
@@ -159,6 +163,8 @@ impl Speed {
             tracing::warn!(expired, max = %shared.config.max_lease, "readers held state for too long and lost it");
         }
         self.free();
+        self.shed();
+        self.weigh();
         match self.spill() {
             Ok(()) => shared.spill_failed.store(false, Ordering::Relaxed),
             Err(problem) if !shared.spill_failed.swap(true, Ordering::Relaxed) => {
@@ -166,6 +172,7 @@ impl Speed {
             }
             Err(_) => {}
         }
+        self.weigh();
         let now = shared.clock.now_ms();
         for windows in shared.windows.iter().flatten() {
             let mut windows = windows.lock();
@@ -179,8 +186,13 @@ impl Speed {
         m.applied.set(inner.applied().0 as i64);
         m.batches.set(inner.batches.len() as i64);
         m.tail_bytes.set(inner.tail_bytes as i64);
-        m.state_bytes.set(inner.batches.iter().map(|b| b.state_bytes as i64).sum());
+        m.state_bytes.set(shared.state_bytes.now() as i64);
         m.leases.set(left as i64);
+    }
+
+    fn weigh(&self) {
+        let bytes: usize = self.0.inner.read().batches.iter().map(|b| b.state_bytes).sum();
+        self.0.state_bytes.set(bytes as u64);
     }
 
     fn free(&self) {
@@ -203,12 +215,21 @@ impl Speed {
         }
     }
 
-    /// Whether the stage must wait before it takes more: the tail is at twice its bound and the batch layer has micro-batches
-    /// to work off.
+    /// Has rows that are in files leave memory while the tail is above its bound.
+    fn shed(&self) {
+        let max = self.0.config.max_tail_bytes.as_usize();
+        if self.0.inner.read().tail_bytes > max {
+            let shed = self.0.inner.write().shed_rows(max);
+            // The lock is given back: what was shed is large.
+            drop(shed);
+        }
+    }
+
+    /// Whether the stage must wait before it takes more: the tail is at twice its bound and the batch layer is about to write
+    /// rows to files. Rows of the open micro-batch are no reason: its seal comes the same way as what would wait.
     pub(super) fn is_full(&self) -> bool {
         let inner = self.0.inner.read();
-        let sealed = inner.batches.iter().any(|b| b.state > State::Open && b.state < State::Committed);
-        sealed && inner.tail_bytes > 2 * self.0.config.max_tail_bytes.as_usize()
+        inner.tail_bytes > 2 * self.0.config.max_tail_bytes.as_usize() && inner.is_being_staged()
     }
 
     fn announce(&self) {
@@ -241,9 +262,10 @@ impl Speed {
 
     /// Tells that the rows of a micro-batch can be read from files on this machine, until it is committed and no lease is
     /// left. Its rows in memory are given up when the tail is above `speed.max_tail_bytes`.
-    pub fn uploaded(&self, id: BatchId, files: Files) {
+    pub fn staged(&self, id: BatchId, files: Files) {
         let now = self.0.clock.now_ms();
-        self.0.inner.write().uploaded(id, files, now, self.0.config.max_tail_bytes.as_usize());
+        self.0.inner.write().staged(id, files, now);
+        self.shed();
     }
 
     /// First offset that is not in the answers.

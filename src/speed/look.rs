@@ -8,6 +8,7 @@ use super::recent::{self, Item, Passed};
 use super::wall::{Rates, Site};
 use super::windows::Window;
 use crate::event::Processed;
+use crate::pipeline::bound::Bound;
 
 impl Speed {
     /// The rolling windows of a view, shortest first. They end now and are not part of any answer: they hold what arrived,
@@ -32,6 +33,18 @@ impl Speed {
             }));
         }
         Ok(all)
+    }
+
+    /// What bounds the memory of this box, and where it stands.
+    pub fn bounds(&self) -> Vec<Bound> {
+        let config = &self.0.config;
+        let inner = self.0.inner.read();
+        let (now, highest) = (inner.tail_bytes as u64, inner.tail_highest as u64);
+        drop(inner);
+        let (waits, limit) = (self.0.metrics.waits.get(), config.max_tail_bytes.0);
+        let tail = Bound { name: "speed.max_tail_bytes", limit, now, highest, refused: 0, waits };
+        let state = self.0.state_bytes.bound("speed.max_state_bytes", config.max_state_bytes.0);
+        vec![tail, Bound { waits: self.0.metrics.spilled.get(), ..state }]
     }
 
     /// Rates of everything together.

@@ -3,7 +3,7 @@
 //! Invariants: micro-batches are in offset order without a gap between `floor` and `applied`; only the last one may be open;
 //! a read at a boundary sees whole micro-batches.
 
-use super::batch::{Aggregates, BatchInfo, FailedEvent, Files, MicroBatch, Prepared, State};
+use super::batch::{Aggregates, BatchInfo, FailedEvent, Files, MicroBatch, Prepared, Shed, State};
 use super::config::Config;
 use super::error::SpeedError;
 use super::spill::Spilled;
@@ -27,6 +27,10 @@ pub(super) struct Inner {
     /// Counts chunks; marks what they changed.
     pub(super) stamp: u64,
     pub(super) tail_bytes: usize,
+    /// The most that `tail_bytes` ever was.
+    pub(super) tail_highest: usize,
+    /// Files of micro-batches whose seal has not come by here yet: the batch layer was faster. No more than it may hold.
+    early: Vec<(BatchId, Files)>,
 }
 
 /// The rows that are not committed yet, as of one moment.
@@ -112,6 +116,8 @@ impl Inner {
             boundary: start,
             stamp: 0,
             tail_bytes: 0,
+            tail_highest: 0,
+            early: Vec::new(),
         }
     }
 
@@ -145,6 +151,7 @@ impl Inner {
                 let before = batch.tail_bytes;
                 batch.apply(chunk, prepared, self.stamp, config.max_failures);
                 self.tail_bytes += batch.tail_bytes - before;
+                self.tail_highest = self.tail_highest.max(self.tail_bytes);
             }
         }
         self.applied = Some(chunk.range.to);
@@ -153,12 +160,17 @@ impl Inner {
 
     /// Closes the open micro-batch. It may be committed already, if the batch layer was faster.
     pub(super) fn seal(&mut self, id: BatchId, now: Millis, next_lease: u64) -> Result<(), SpeedError> {
+        let early = self.early.iter().position(|(of, _)| *of == id).map(|at| self.early.swap_remove(at).1);
         if id.from < self.floor {
             return Ok(());
         }
         match self.batches.back_mut() {
             Some(batch) if batch.state == State::Open && batch.id == id => {
                 batch.advance(State::Sealed, now);
+                if early.is_some() {
+                    batch.advance(State::Written, now);
+                    batch.files = early;
+                }
                 batch.weigh();
                 self.stamp += 1;
                 batch.stamps.1 = self.stamp;
@@ -205,23 +217,32 @@ impl Inner {
         self.batches.iter_mut().find(|b| b.id == id && b.state > State::Open)
     }
 
-    /// Micro-batches that may give their rows up, until the tail is below `max`.
-    pub(super) fn shed_rows(&mut self, max: usize) {
+    /// Has micro-batches give their rows up, the oldest first, until the tail is below `max`. What they gave up is to be
+    /// dropped after the lock is given back.
+    pub(super) fn shed_rows(&mut self, max: usize) -> Shed {
+        let mut shed = Shed::default();
         for batch in &mut self.batches {
             if self.tail_bytes <= max {
                 break;
             }
-            self.tail_bytes = self.tail_bytes.saturating_sub(batch.drop_rows());
+            self.tail_bytes = self.tail_bytes.saturating_sub(batch.drop_rows(&mut shed));
         }
+        shed
     }
 
     /// Files arrived for a micro-batch.
-    pub(super) fn uploaded(&mut self, id: BatchId, files: Files, now: Millis, max_tail: usize) {
+    pub(super) fn staged(&mut self, id: BatchId, files: Files, now: Millis) {
         if let Some(batch) = self.batch_mut(id) {
-            batch.advance(State::Uploaded, now);
+            batch.advance(State::Written, now);
             batch.files = Some(files);
+        } else if id.from >= self.floor {
+            self.early.push((id, files));
         }
-        self.shed_rows(max_tail);
+    }
+
+    /// Whether a sealed micro-batch has rows that no file holds yet: waiting for it can make room.
+    pub(super) fn is_being_staged(&self) -> bool {
+        self.batches.iter().any(|b| b.state > State::Open && b.state < State::Committed && b.files.is_none())
     }
 
     /// Reads everything at and above a boundary.

@@ -7,6 +7,7 @@ use crate::event::{
     Tally,
 };
 use crate::platform::clock::Clock;
+use crate::platform::owned::OwnedFile;
 use crate::platform::units::{ByteSize, Span};
 use crate::telemetry::Metrics;
 use crate::view::testing::{self, Row as Event};
@@ -401,8 +402,9 @@ fn rows_give_way_to_files_and_memory_stays_bounded() {
     }
     assert!(rig.speed.is_full(), "twice the bound, and the batch layer has something to do");
     for batch in 0..4u64 {
-        let events = rig.dir.path().join(format!("{batch}.parquet"));
-        rig.speed.uploaded(id(batch * 10, batch * 10 + 10), Files { events: Some(events), ..Files::default() });
+        let events = OwnedFile::new(rig.dir.path().join(format!("{batch}.parquet")));
+        std::fs::write(&**events, b"rows").unwrap();
+        rig.speed.staged(id(batch * 10, batch * 10 + 10), Files { events: Some(events), ..Files::default() });
     }
     assert!(!rig.speed.is_full());
     let lease = rig.speed.lease();
@@ -411,15 +413,31 @@ fn rows_give_way_to_files_and_memory_stays_bounded() {
     assert!(!tail.files.is_empty());
     assert_eq!(merged(&rig, 0, &lease, 0).0, expected(&rig, 0, 60), "aggregates stay");
     let states: Vec<State> = rig.speed.batches().iter().map(|b| b.state).collect();
-    assert_eq!(
-        states,
-        [State::Uploaded, State::Uploaded, State::Uploaded, State::Uploaded, State::Sealed, State::Sealed]
-    );
+    assert_eq!(states, [State::Written, State::Written, State::Written, State::Written, State::Sealed, State::Sealed]);
     rig.speed.note_state(id(0, 10), State::Committing);
     rig.speed.note_state(id(0, 10), State::Sealed);
     assert_eq!(rig.speed.batches()[0].state, State::Committing, "no step back");
-    drop(lease);
+    let there = || (0..4).filter(|b| rig.dir.path().join(format!("{b}.parquet")).exists()).count();
     rig.speed.boundary_moved(boundary(60));
+    assert_eq!(there(), 4, "a lease may still read them");
+    drop((lease, tail));
+    rig.speed.tidy();
+    assert_eq!((rig.speed.0.inner.read().tail_bytes, there()), (0, 0));
+}
+
+#[test]
+fn files_that_come_before_the_seal_are_not_forgotten() {
+    let rig = rig(Config { max_tail_bytes: ByteSize(1), ..Config::default() }, 0);
+    let Flow::Chunk(one) = chunk(0, 0, 10) else { unreachable!() };
+    rig.speed.apply(&Flow::Chunk(one)).unwrap();
+    let events = OwnedFile::new(rig.dir.path().join("early.parquet"));
+    rig.speed.staged(id(0, 10), Files { events: Some(events), ..Files::default() });
+    assert_eq!(rig.speed.lease().tail(Offset(0)).unwrap().0.rows.len(), 1, "an open one keeps its rows");
+    assert!(!rig.speed.is_full(), "an open micro-batch alone is no reason to wait: its seal comes the same way");
+    rig.speed.apply(&Flow::Seal(id(0, 10))).unwrap();
+    rig.speed.tidy();
+    let (tail, _) = rig.speed.lease().tail(Offset(0)).unwrap();
+    assert_eq!((tail.rows.len(), tail.files.len()), (0, 1));
     assert_eq!(rig.speed.0.inner.read().tail_bytes, 0);
 }
 

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { createServer, request as httpRequest } from "node:http";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { badEvent, browser, freePort, pageView, Program, sleep, Traffic, until } from "./harness.mjs";
@@ -208,6 +209,29 @@ test("claim 16: it works under a prefix behind a proxy that strips it", async ()
   await watched.page.close();
   proxy.closeAllConnections();
   proxy.close();
+});
+
+test("claim 25: a collector 503 shows the overload bar naming the bound", async () => {
+  const program = await start({ env: { SNOWSHED__COLLECTOR__LIMITS__CONNECTIONS: "3" } });
+  await program.post([pageView("shop")]);
+  const watched = await show(`${program.board}/#/live`);
+  await until("the picture", async () => (await watched.sum()).merged >= 1);
+  assert.equal(await watched.page.locator("#notice-overload").count(), 0);
+  const held = await Promise.all([1, 2, 3].map(() => new Promise((resolve, reject) => {
+    const socket = connect(program.collectorPort, "127.0.0.1", () => resolve(socket));
+    socket.on("error", reject);
+  })));
+  const refused = setInterval(() => void fetch(`${program.collector}/i`).then((r) => r.text(), () => ""), 50);
+  try {
+    await until("the bar", () => watched.page.isVisible("#notice-overload"));
+    const words = await watched.page.textContent("#notice-overload");
+    assert.match(words ?? "", /^The collector refuses [0-9.]+\/s: collector\.limits\.connections full\./);
+  } finally {
+    clearInterval(refused);
+    for (const socket of held) socket.destroy();
+  }
+  await until("the bar goes when nothing was refused for ten seconds", () => watched.page.isHidden("#notice-overload"));
+  assert.deepEqual(watched.errors, []);
 });
 
 test("claim 24: what the empty page says, pasted, makes the first event appear: curl, webhook, JavaScript, Python", async () => {

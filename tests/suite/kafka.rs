@@ -116,9 +116,29 @@ fn a_broker_killed_in_the_middle_leaves_no_gap_and_nothing_twice() {
         }
     };
     send(&instance, &mut sent, 20);
+    let streams = |instance: &Instance| {
+        let all = instance.status()["sinks"].as_array().unwrap().clone();
+        all.into_iter().find(|s| s["name"] == "streams").unwrap()
+    };
+    let becomes = |instance: &Instance, state: &str| {
+        let end = Instant::now() + Duration::from_secs(60);
+        while streams(instance)["state"] != state {
+            assert!(Instant::now() < end, "not {state}: {}", streams(instance));
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        streams(instance)
+    };
+    let end = Instant::now() + Duration::from_secs(60);
+    while streams(&instance)["last_success"].is_null() {
+        assert!(Instant::now() < end, "no acknowledgement: {}", streams(&instance));
+        std::thread::sleep(Duration::from_millis(50));
+    }
     drop(broker);
     send(&instance, &mut sent, 150);
     instance.settle();
+    let away = becomes(&instance, "retrying");
+    assert!(away["last_success"].is_string() && away["error"].is_string(), "{away}");
+    assert!(away["retries"].as_u64() > Some(0), "{away}");
     // Restart ourselves while the broker is away: the cursor is on disk.
     assert!(instance.stop(), "{}", instance.log.lock().unwrap());
     drop(instance);
@@ -151,6 +171,8 @@ fn a_broker_killed_in_the_middle_leaves_no_gap_and_nothing_twice() {
     let aggregates = read(port, "aggregates", |r| r.len() > 3);
     assert!(aggregates.iter().all(|(_, v)| serde_json::from_str::<serde_json::Value>(v).is_ok()));
     assert!(!aggregates.is_empty());
+    let well = becomes(&instance, "ok");
+    assert!(well["last_success"].is_string() && well["retries"] == 0 && well["error"].is_null(), "{well}");
     drop(broker);
     let status = instance.status();
     assert_eq!(status["equation"]["enriched"].as_u64(), Some(sent.len() as u64), "{status}");

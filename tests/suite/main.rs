@@ -12,6 +12,7 @@ mod filters;
 mod kafka;
 mod kill;
 mod lambda;
+mod outage;
 mod replay;
 mod trackers;
 mod verbs;

@@ -296,7 +296,7 @@ impl Run<'_> {
         loop {
             match appender.append_blocking(records.clone()) {
                 Ok(receipt) => return Ok(receipt.range().to),
-                Err(AppendError::Full) if !self.deps.drain.sleep(backoff.pause()) => {}
+                Err(AppendError::Full(_)) if !self.deps.drain.sleep(backoff.pause()) => {}
                 Err(e) => return Err(e),
             }
         }

@@ -12,18 +12,18 @@ use super::lake::LakeFile;
 use crate::event::rows::Rows;
 use crate::event::{BatchId, Boundary, EventAddr, Repair, Tally};
 use crate::platform::clock::Millis;
+use crate::platform::owned::OwnedFile;
 use crate::view::{View, ViewQuery};
 use arrow::array::RecordBatch;
 use serde::Serialize;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// A file on local disk that holds rows of one table.
 #[derive(Clone, Debug)]
 pub struct LocalFile {
-    /// Where it is.
-    pub path: PathBuf,
+    /// Where it is. It goes when nobody has it any more: not the batch layer, nor a reader of its rows.
+    pub path: Arc<OwnedFile>,
     /// What it is in the lake.
     pub lake: LakeFile,
     /// Its self-describing columns.
@@ -134,21 +134,28 @@ pub trait Snapshot: Send {
     /// As [`Snapshot::tally`], or [`ReadError::Sql`] with the words of a wrong question.
     fn view_groups(&mut self, view: &Arc<View>, query: &ViewQuery) -> Result<Vec<RecordBatch>, ReadError>;
 
-    /// Runs one SELECT of a user over table `events` (committed rows and `tail`), `events_failed`, and the schemas `atomic`,
-    /// `derived` and `snowshed`. Rows go to `sink` as they come. After an error the snapshot can only be dropped.
+    /// Runs one SELECT of a user over table `events` (committed rows and `tail`), `events_failed`, `stored_bad_rows`
+    /// (committed ones and those in staged files), and the schemas `atomic`, `derived` and `snowshed`. Rows go to `sink` as they come. After an error the snapshot can only be dropped.
     ///
     /// # Errors
     /// [`ReadError`].
     fn sql(&mut self, request: &SqlRequest, tail: &SqlTail, sink: &mut dyn SqlSink) -> Result<SqlDone, ReadError>;
 }
 
-/// The rows in memory that are above the snapshot's boundary.
+/// The rows that are above the snapshot's boundary: in memory, and in staged files that memory has given up. No row is in
+/// both.
 #[derive(Clone, Debug, Default)]
 pub struct SqlTail {
-    /// Enriched events.
+    /// Enriched events in memory.
     pub events: Vec<Arc<Rows>>,
-    /// Incomplete events.
+    /// Incomplete events in memory.
     pub failed: Vec<Arc<Rows>>,
+    /// Staged files of enriched events.
+    pub event_files: Vec<Arc<OwnedFile>>,
+    /// Staged files of incomplete events.
+    pub failed_files: Vec<Arc<OwnedFile>>,
+    /// Staged files of bad rows.
+    pub bad_row_files: Vec<Arc<OwnedFile>>,
 }
 
 /// A value bound to `?` or `$1`.

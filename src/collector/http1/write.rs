@@ -7,7 +7,7 @@ use crate::collector::gather::Outcome;
 use crate::collector::metrics::{CollectorMetrics, Refusal};
 use crate::collector::reply::Reply;
 use crate::collector::worker::Hot;
-use crate::journal::AppendError;
+use crate::journal::{AppendError, Full};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -132,7 +132,9 @@ fn settle(ready: Ready, waited: Option<&Waited>, metrics: &CollectorMetrics, acc
 /// Why records were refused, as it is counted.
 pub fn refusal(e: &AppendError) -> Refusal {
     match e {
-        AppendError::Full => Refusal::Overload,
+        AppendError::Full(Full::Bytes) => Refusal::JournalBytes,
+        AppendError::Full(Full::Requests) => Refusal::JournalRequests,
+        AppendError::Full(Full::Stalled) => Refusal::JournalStalled,
         AppendError::Unavailable { .. } | AppendError::Closed => Refusal::Unavailable,
         AppendError::TooLarge { .. } => Refusal::TooLarge,
     }

@@ -1,6 +1,6 @@
 //! A running collector with a real journal, and a client that speaks raw bytes.
 
-use crate::collector::{Collector, Config, build};
+use crate::collector::{Bounds, Collector, Config, build};
 use crate::event::payload::Payload;
 use crate::event::{Offset, thrift};
 use crate::journal::{Journal, RecordKind};
@@ -22,6 +22,7 @@ pub struct Server {
     pub journal: Journal,
     pub drain: Drain,
     pub metrics: Metrics,
+    pub bounds: Bounds,
     running: Option<JoinHandle<()>>,
     _dir: Option<tempfile::TempDir>,
 }
@@ -36,11 +37,12 @@ fn start(toml: &str, journal: Journal, dir: Option<tempfile::TempDir>) -> Server
         build(&config, journal.appender(), Arc::new(move || health.health()), Clock::System, &metrics, drain.clone())
             .unwrap();
     let (addr, tls_addr) = (collector.local_addr().unwrap(), collector.tls_addr());
+    let bounds = collector.bounds();
     let running = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(collector.run()).unwrap();
     });
-    Server { addr, tls_addr, journal, drain, metrics, running: Some(running), _dir: dir }
+    Server { addr, tls_addr, journal, drain, metrics, bounds, running: Some(running), _dir: dir }
 }
 
 impl Server {

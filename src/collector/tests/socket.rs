@@ -98,6 +98,10 @@ fn what_waits_for_the_journal_is_bounded() {
     }
     assert!((4..=7).contains(&waiting.len()), "{} wait", waiting.len());
     assert_eq!(server.metric("snowshed_collector_refusals_total{reason=\"overload\"}"), f64::from(refused));
+    let bounds = server.bounds.list();
+    let bound = bounds.iter().find(|b| b.name == "collector.limits.queue_bytes").unwrap();
+    assert_eq!(bound.refused, u64::try_from(refused).unwrap());
+    assert!(bound.now >= 200_000 && bound.highest >= bound.now, "{bound:?}");
     fs.hold_syncs(false);
     for client in &mut waiting {
         assert_eq!(status(&client.reply()), 200);

@@ -97,13 +97,17 @@ fn a_full_queue_refuses_at_once_and_takes_again_when_it_is_empty() {
     let appender = journal.appender();
     fs.hold_syncs(true);
     let waiting: Vec<Append> = (0..10).map(|_| appender.append(vec![record("x")])).collect();
-    assert_eq!(appender.append_blocking(vec![record("y")]), Err(AppendError::Full));
+    assert_eq!(appender.append_blocking(vec![record("y")]), Err(AppendError::Full(Full::Requests)));
+    let [bytes, requests, _] = appender.bounds();
+    assert_eq!((requests.name, requests.limit, requests.now), ("journal.queue_requests", 10, 10));
+    assert!(bytes.now > 10 && bytes.highest >= bytes.now && bytes.limit == config.queue_bytes.0);
     fs.hold_syncs(false);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     for append in waiting {
         runtime.block_on(append).unwrap();
     }
     assert_eq!(appender.append_blocking(vec![record("y")]).unwrap().first(), Offset(10));
+    assert_eq!(appender.bounds()[1].highest, 10);
 
     let config = Config { queue_bytes: ByteSize::kib(64), max_record_bytes: ByteSize::kib(40), ..Config::default() };
     let (journal, _) = open(&config, Path::new("/data/other"), fs.shared());
@@ -113,7 +117,7 @@ fn a_full_queue_refuses_at_once_and_takes_again_when_it_is_empty() {
     assert!(matches!(appender.append_blocking(both), Err(AppendError::TooLarge { .. })));
     fs.hold_syncs(true);
     let first = appender.append(vec![record([0; 39 << 10])]);
-    assert_eq!(appender.append_blocking(vec![record([0; 39 << 10])]), Err(AppendError::Full));
+    assert_eq!(appender.append_blocking(vec![record([0; 39 << 10])]), Err(AppendError::Full(Full::Bytes)));
     fs.hold_syncs(false);
     runtime.block_on(first).unwrap();
 }

@@ -146,7 +146,8 @@ fn a_silent_disk_refuses_instead_of_piling_up() {
     fs.hold_syncs(true);
     let waiting = appender.append(vec![record("a")]);
     thread::sleep(Duration::from_millis(250));
-    assert_eq!(appender.append_blocking(vec![record("b")]), Err(AppendError::Full));
+    assert_eq!(appender.append_blocking(vec![record("b")]), Err(AppendError::Full(Full::Stalled)));
+    assert!(appender.bounds()[2].now >= 100);
     assert!(journal.health().unwrap_err().contains("has not answered"));
     fs.hold_syncs(false);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

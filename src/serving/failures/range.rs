@@ -1,4 +1,4 @@
-//! Failures of any range: the bad rows in the warehouse and those in memory above its boundary, grouped alike.
+//! Failures of any range: the bad rows in the warehouse and in staged files, and those in memory, grouped alike.
 
 use super::{Ask, Example, Found, Group, POINTS};
 use crate::batch::warehouse::SqlParam;
@@ -8,7 +8,7 @@ use crate::serving::api::Api;
 use crate::serving::error::ApiResult;
 use crate::serving::merge::Seam;
 use crate::serving::{facts, records};
-use crate::speed::FailedEvent;
+use crate::speed::{FailedEvent, Memory};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,21 +24,21 @@ type Key = (String, String, Option<String>, Option<String>, Option<String>);
 pub(super) fn read(api: &Api, ask: &Ask) -> ApiResult<Found> {
     let mut seam = Seam::open(api)?;
     let memory = seam.memory(&[], true)?;
-    let tail = memory.tail.unwrap_or_default();
     let mut groups: HashMap<Key, Group> = HashMap::new();
     let mut range = condition(ask);
-    without(&mut range, &tail.repaired);
-    for row in causes(api, &mut seam, ask, range.clone())? {
+    without(&mut range, memory.tail.as_ref().map_or(&[], |t| t.repaired.as_slice()));
+    for row in causes(api, &mut seam, &memory, ask, range.clone())? {
         if let Some((key, group)) = committed(&row, ask) {
             groups.insert(key, group);
         }
     }
-    for row in series(api, &mut seam, ask, range)? {
+    for row in series(api, &mut seam, &memory, ask, range)? {
         let at = number(&row, "point").unwrap_or(0) as usize;
         if let Some(cell) = groups.get_mut(&key_of(&row)).and_then(|g| g.series.get_mut(at.min(POINTS - 1))) {
             *cell += number(&row, "n").unwrap_or(0);
         }
     }
+    let tail = memory.tail.unwrap_or_default();
     for failed in &tail.failures {
         add(&mut groups, failed, ask);
     }
@@ -78,27 +78,30 @@ fn without((sql, params): &mut Condition, repaired: &[EventAddr]) {
     params.push(SqlParam::Text(list.join(",")));
 }
 
-fn causes(api: &Api, seam: &mut Seam, ask: &Ask, (range, params): Condition) -> ApiResult<Vec<Map<String, Value>>> {
+/// Rows of an answer.
+type Records = ApiResult<Vec<Map<String, Value>>>;
+
+fn causes(api: &Api, seam: &mut Seam, memory: &Memory, ask: &Ask, (range, params): Condition) -> Records {
     let examples = ask.examples.max(1);
     let sql = format!(
         "SELECT {KEY}, count(*) AS n, epoch_ms(min(collector_tstamp)) AS first, epoch_ms(max(collector_tstamp)) AS last, \
          arg_max(message, collector_tstamp) AS message, list(DISTINCT coalesce(app_id, ''))[1:{apps}] AS apps, \
          arg_max({{'offset': journal_offset, 'index': event_index, 'app': app_id, 'time': epoch_ms(collector_tstamp), \
          'bad_row': bad_row::VARCHAR}}, collector_tstamp, {examples}) AS examples \
-         FROM atomic.bad_rows WHERE {range} GROUP BY {KEY} ORDER BY n DESC LIMIT {MAX_CAUSES}",
+         FROM stored_bad_rows WHERE {range} GROUP BY {KEY} ORDER BY n DESC LIMIT {MAX_CAUSES}",
         apps = super::MAX_APPS,
     );
-    records::select(api, seam, &sql, params, MAX_CAUSES)
+    records::select(api, seam, Some(memory), &sql, params, MAX_CAUSES)
 }
 
-fn series(api: &Api, seam: &mut Seam, ask: &Ask, (range, params): Condition) -> ApiResult<Vec<Map<String, Value>>> {
+fn series(api: &Api, seam: &mut Seam, memory: &Memory, ask: &Ask, (range, params): Condition) -> Records {
     let sql = format!(
         "SELECT {KEY}, (epoch_ms(collector_tstamp) - {from}) * {POINTS} // {width} AS point, count(*) AS n \
-         FROM atomic.bad_rows WHERE {range} GROUP BY ALL",
+         FROM stored_bad_rows WHERE {range} GROUP BY ALL",
         from = ask.from,
         width = (ask.to - ask.from).max(1),
     );
-    records::select(api, seam, &sql, params, MAX_CAUSES * POINTS as u64)
+    records::select(api, seam, Some(memory), &sql, params, MAX_CAUSES * POINTS as u64)
 }
 
 fn text(row: &Map<String, Value>, name: &str) -> Option<String> {

@@ -94,9 +94,9 @@ impl Base {
 
 #[derive(Debug, Default)]
 struct Refusals {
-    seen: BTreeMap<String, u64>,
+    seen: BTreeMap<&'static str, u64>,
     /// Time, bound and number of the refusals of the last ten seconds.
-    recent: Vec<(Millis, String, u64)>,
+    recent: Vec<(Millis, &'static str, u64)>,
 }
 
 impl Hub {
@@ -327,9 +327,8 @@ fn common(api: &Api, base: &Base, now: Millis, memory: &Memory, seq: u64) -> Str
 /// Refusals a second over the last ten, and the bound that refuses most.
 fn refused(api: &Api, now: Millis) -> Option<serde_json::Value> {
     let mut refusals = api.hub.refused.lock();
-    for bound in &api.deps.bounds {
-        let bound = bound();
-        let seen = refusals.seen.insert(bound.name.clone(), bound.refused).unwrap_or(bound.refused);
+    for bound in api.deps.bounds.iter().flat_map(|list| list()) {
+        let seen = refusals.seen.insert(bound.name, bound.refused).unwrap_or(bound.refused);
         if bound.refused > seen {
             refusals.recent.push((now, bound.name, bound.refused - seen));
         }
@@ -337,7 +336,7 @@ fn refused(api: &Api, now: Millis) -> Option<serde_json::Value> {
     refusals.recent.retain(|(at, _, _)| now - at < RATE_MS);
     let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
     for (_, name, n) in &refusals.recent {
-        *sums.entry(name).or_insert(0) += n;
+        *sums.entry(*name).or_insert(0) += n;
     }
     let total: u64 = sums.values().sum();
     let (name, _) = sums.into_iter().max_by_key(|(_, n)| *n)?;

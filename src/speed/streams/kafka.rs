@@ -13,6 +13,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The header that carries where an event stands in the journal.
@@ -21,6 +22,7 @@ const ADDRESS: &str = "snowshed-address";
 #[derive(Default)]
 struct Context {
     trouble: Mutex<Option<String>>,
+    failures: AtomicU64,
 }
 
 impl ClientContext for Context {
@@ -30,6 +32,7 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!("kafka: {error}: {reason}");
+        self.failures.fetch_add(1, Ordering::Relaxed);
         *self.trouble.lock() = Some(reason.to_owned());
     }
 }
@@ -101,7 +104,7 @@ impl StreamSink for Kafka {
         match self.producer.send(record) {
             Ok(()) => Ok(true),
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
-                pending.acknowledged();
+                pending.taken_back();
                 Ok(false)
             }
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), _)) => {
@@ -113,7 +116,7 @@ impl StreamSink for Kafka {
                 Ok(true)
             }
             Err((error, _)) => {
-                pending.acknowledged();
+                pending.taken_back();
                 Err(io::Error::other(error.to_string()))
             }
         }
@@ -125,5 +128,9 @@ impl StreamSink for Kafka {
 
     fn trouble(&self) -> Option<String> {
         self.producer.client().context().trouble.lock().clone()
+    }
+
+    fn failures(&self) -> u64 {
+        self.producer.client().context().failures.load(Ordering::Relaxed)
     }
 }

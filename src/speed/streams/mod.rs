@@ -12,10 +12,15 @@ mod cursor;
 mod kafka;
 mod render;
 mod stage;
+mod status;
 mod stdout;
+mod stretch;
+#[cfg(test)]
+mod tests;
 
 pub use config::{Config, Format, Kind, Topics};
-pub use stage::{Deps, Published, Refeed, StreamStatus, Streams, build};
+pub use stage::{Deps, Published, Refeed, Streams, build};
+pub use status::{StreamState, StreamStatus};
 
 use std::io;
 use std::sync::Arc;
@@ -40,15 +45,26 @@ pub struct Message<'a> {
 pub struct Pending {
     open: AtomicU32,
     refused: AtomicU64,
+    /// Of all stretches together.
+    acknowledged: Arc<AtomicU64>,
 }
 
 impl Pending {
+    /// A stretch without records whose acknowledgements count into `acknowledged`.
+    fn new(acknowledged: &Arc<AtomicU64>) -> Arc<Self> {
+        Arc::new(Pending { acknowledged: acknowledged.clone(), ..Pending::default() })
+    }
     /// A record is on its way.
     pub fn sent(&self) {
         self.open.fetch_add(1, Ordering::AcqRel);
     }
+    /// It did not get on its way after all.
+    pub fn taken_back(&self) {
+        self.open.fetch_sub(1, Ordering::AcqRel);
+    }
     /// The broker has it.
     pub fn acknowledged(&self) {
+        self.acknowledged.fetch_add(1, Ordering::Relaxed);
         self.open.fetch_sub(1, Ordering::AcqRel);
     }
     /// The broker will never take it (too large for the topic, say).
@@ -79,4 +95,7 @@ pub trait StreamSink: Send {
 
     /// What is wrong with the other side, if anything, for the status page.
     fn trouble(&self) -> Option<String>;
+
+    /// Failed tries since this sink was made: connections refused or lost, requests without an answer.
+    fn failures(&self) -> u64;
 }

@@ -6,21 +6,24 @@
 use super::config::{Config, Kind};
 use super::cursor::Cursor;
 use super::render::Renderer;
+use super::status::{StreamState, StreamStatus, Watch};
 use super::stdout::Stdout;
+use super::stretch::{Source, Stretch, Unsent};
 use super::{Message, Pending, StreamSink};
-use crate::event::{Flow, Offset, OffsetRange, Processed};
+use crate::event::{Chunk, Flow, Offset, OffsetRange, Processed};
 use crate::pipeline::backoff::Backoff;
 use crate::pipeline::drain::Drain;
 use crate::pipeline::link::{LinkReceiver, Received};
+use crate::platform::clock::Clock;
 use crate::platform::units::Span;
 use crate::speed::publish::{Publisher, Record};
 use crate::telemetry::Metrics;
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
-use serde::Serialize;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -43,27 +46,12 @@ pub struct Deps {
     pub views: Vec<Published>,
     /// Told how far the journal is no longer needed.
     pub on_cursor: Box<dyn Fn(Offset) + Send>,
+    /// The time.
+    pub clock: Clock,
     /// Metrics.
     pub metrics: Metrics,
     /// Orderly stop.
     pub drain: Drain,
-}
-
-/// What the status page shows.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct StreamStatus {
-    /// `kafka` or `stdout`.
-    pub kind: String,
-    /// First offset that is not acknowledged.
-    pub cursor: u64,
-    /// `live`, or `catching up` when it reads the journal.
-    pub state: &'static str,
-    /// Records acknowledged since the start.
-    pub published: u64,
-    /// Records refused for good since the start.
-    pub refused: u64,
-    /// What is wrong with the other side.
-    pub trouble: Option<String>,
 }
 
 /// The running stage.
@@ -97,14 +85,26 @@ impl Streams {
 /// # Errors
 /// When the cursor cannot be read, or the sink does not take its configuration.
 pub fn build(config: &Config, flow: LinkReceiver<Flow>, deps: Deps) -> io::Result<Streams> {
+    let config_of_sink = config.clone();
+    start(config, flow, deps, Box::new(move || sink(&config_of_sink)))
+}
+
+/// Makes a sink, at the start and again after an error.
+pub(super) type MakeSink = Box<dyn FnMut() -> io::Result<Box<dyn StreamSink>> + Send>;
+
+pub(super) fn start(
+    config: &Config,
+    flow: LinkReceiver<Flow>,
+    deps: Deps,
+    mut make_sink: MakeSink,
+) -> io::Result<Streams> {
     let cursor = Cursor::open(&deps.state.join(format!("{}.cursor", name(config.kind))), deps.boundary)?;
-    let sink = sink(config)?;
+    let sink = make_sink()?;
     let start = cursor.at();
     (deps.on_cursor)(start);
     let status = Arc::new(Mutex::new(StreamStatus {
         kind: name(config.kind).to_owned(),
         cursor: start.0,
-        state: "live",
         ..StreamStatus::default()
     }));
     let published = deps.metrics.counter("streams_published", "Records that the broker has acknowledged");
@@ -113,12 +113,16 @@ pub fn build(config: &Config, flow: LinkReceiver<Flow>, deps: Deps) -> io::Resul
         config: config.clone(),
         renderer: Renderer::new(config),
         sink,
+        make_sink,
+        watch: Watch::new(),
+        acknowledged: Arc::default(),
         cursor,
         stored: Instant::now(),
         buffer: VecDeque::new(),
         buffered: 0,
         next: start,
         seen: deps.boundary,
+        unsent: None,
         in_flight: VecDeque::new(),
         due: deps.views.iter().map(|_| Instant::now()).collect(),
         deps,
@@ -151,25 +155,25 @@ const MAX_IN_FLIGHT: usize = 64;
 /// How long an orderly stop waits for acknowledgements.
 const DRAIN: Duration = Duration::from_secs(5);
 
-struct Stretch {
-    to: Offset,
-    records: u64,
-    pending: Arc<Pending>,
-}
-
 struct Stage {
     config: Config,
     renderer: Renderer,
     sink: Box<dyn StreamSink>,
+    make_sink: MakeSink,
+    watch: Watch,
+    /// Records that were acknowledged.
+    acknowledged: Arc<AtomicU64>,
     cursor: Cursor,
     stored: Instant,
     /// Live chunks that wait, in order, without a gap between them.
-    buffer: VecDeque<Arc<crate::event::Chunk>>,
+    buffer: VecDeque<Arc<Chunk>>,
     buffered: u64,
     /// The next offset to hand to the sink.
     next: Offset,
     /// How far the flow has come; below it, what is not in the buffer is read from the journal.
     seen: Offset,
+    /// What the sink had no room for yet.
+    unsent: Option<Unsent>,
     in_flight: VecDeque<Stretch>,
     due: Vec<Instant>,
     deps: Deps,
@@ -203,7 +207,7 @@ impl Stage {
         let end = Instant::now() + DRAIN;
         while Instant::now() < end {
             let more = self.take_in(flow);
-            let idle = self.buffer.is_empty() && self.in_flight.is_empty();
+            let idle = self.buffer.is_empty() && self.in_flight.is_empty() && self.unsent.is_none();
             if self.publish_next().is_err() || (!more && idle) {
                 break;
             }
@@ -229,7 +233,7 @@ impl Stage {
         }
     }
 
-    fn keep(&mut self, chunk: Arc<crate::event::Chunk>) {
+    fn keep(&mut self, chunk: Arc<Chunk>) {
         self.seen = self.seen.max(chunk.range.to);
         if chunk.range.to <= self.next {
             return;
@@ -254,41 +258,41 @@ impl Stage {
             self.sink.poll(Duration::from_millis(5));
             return Ok(());
         }
+        if let Some(unsent) = self.unsent.take() {
+            return self.publish(unsent);
+        }
         if self.is_behind() {
-            self.status.lock().state = "catching up";
             let end = self.buffer.front().map_or(self.seen, |chunk| chunk.range.from);
             if let Some((range, items)) = (self.deps.refeed)(self.next, end)? {
-                self.publish(&items, range.to)?;
+                self.publish(Unsent::new(Source::Journal(items), 0, range.to, &self.acknowledged))?;
             }
             return Ok(());
         }
-        self.status.lock().state = "live";
         let Some(chunk) = self.buffer.pop_front() else { return Ok(()) };
         self.buffered = self.buffered.saturating_sub(chunk.bytes);
         if chunk.range.to <= self.next {
             return Ok(());
         }
-        let from = self.next;
-        let items = &chunk.items;
-        let first = items.partition_point(|item| item.addr.offset < from);
-        self.publish(&items[first..], chunk.range.to)
+        let (from, to) = (self.next, chunk.range.to);
+        let first = chunk.items.partition_point(|item| item.addr.offset < from);
+        self.publish(Unsent::new(Source::Live(chunk), first, to, &self.acknowledged))
     }
 
-    fn publish(&mut self, items: &[Processed], to: Offset) -> io::Result<()> {
-        let pending = Arc::new(Pending::default());
-        let mut records = 0;
-        for item in items {
-            let Some(message) = self.renderer.event(item) else { continue };
-            while !self.sink.send(&message, &pending)? {
-                self.sink.poll(Duration::from_millis(20));
-                if self.deps.drain.is_raised() {
+    /// Hands over as much as the sink has room for. It never waits for more: the flow has to be taken in meanwhile.
+    fn publish(&mut self, mut unsent: Unsent) -> io::Result<()> {
+        while let Some(item) = unsent.next() {
+            if let Some(message) = self.renderer.event(item) {
+                if !self.sink.send(&message, &unsent.stretch.pending)? {
+                    self.unsent = Some(unsent);
+                    self.sink.poll(Duration::from_millis(5));
                     return Ok(());
                 }
+                unsent.stretch.records += 1;
             }
-            records += 1;
+            unsent.at += 1;
         }
-        self.next = to;
-        self.in_flight.push_back(Stretch { to, records, pending });
+        self.next = unsent.stretch.to;
+        self.in_flight.push_back(unsent.stretch);
         Ok(())
     }
 
@@ -299,7 +303,7 @@ impl Stage {
         }
         let now = Instant::now();
         // Aggregates are states: what the broker does not take now is sent again, newer, at the next turn.
-        let pending = Arc::new(Pending::default());
+        let pending = Pending::new(&self.acknowledged);
         for ((every, publisher), due) in self.deps.views.iter_mut().zip(&mut self.due).filter(|(_, due)| **due <= now) {
             *due = now + every.to_duration().max(Duration::from_millis(50));
             let sink = &mut self.sink;
@@ -326,10 +330,25 @@ impl Stage {
             self.refused.inc_by(refused);
             at = Some(stretch.to);
         }
+        let behind = self.is_behind();
+        let waiting = behind || self.unsent.is_some() || !(self.in_flight.is_empty() && self.buffer.is_empty());
+        let acknowledged = self.acknowledged.load(Ordering::Relaxed);
+        let progress = self.watch.look(acknowledged, waiting, self.sink.failures());
+        let silence = self.watch.silence();
         let mut status = self.status.lock();
+        if progress {
+            status.acknowledged_ms = Some(self.deps.clock.now_ms());
+        }
+        status.retries = self.watch.retries();
+        status.state = match silence {
+            Some(_) => StreamState::Retrying,
+            None if behind => StreamState::CatchingUp,
+            None => StreamState::Live,
+        };
         status.published = self.published.get();
         status.refused = self.refused.get();
-        status.trouble = self.sink.trouble();
+        let silent = |time: Duration| format!("no acknowledgement for {} s while records wait", time.as_secs());
+        status.trouble = self.sink.trouble().or_else(|| silence.map(silent));
         if let Some(at) = at {
             status.cursor = at.0;
         }
@@ -348,11 +367,13 @@ impl Stage {
 
     /// After an error the sink is made new; what was not acknowledged is read again from the journal.
     fn start_again(&mut self) {
-        match sink(&self.config) {
+        match (self.make_sink)() {
             Ok(sink) => self.sink = sink,
             Err(error) => tracing::warn!("streams: {error}"),
         }
+        self.watch.restarted();
         self.in_flight.clear();
+        self.unsent = None;
         self.next = Offset(self.status.lock().cursor);
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 pub struct Stdout;
 
 impl StreamSink for Stdout {
-    fn send(&mut self, message: &Message<'_>, _pending: &Arc<Pending>) -> io::Result<bool> {
+    fn send(&mut self, message: &Message<'_>, pending: &Arc<Pending>) -> io::Result<bool> {
         let line = serde_json::json!({
             "topic": message.topic,
             "key": message.key,
@@ -18,6 +18,8 @@ impl StreamSink for Stdout {
             "value": String::from_utf8_lossy(message.value),
         });
         writeln!(io::stdout().lock(), "{line}")?;
+        pending.sent();
+        pending.acknowledged();
         Ok(true)
     }
 
@@ -25,5 +27,9 @@ impl StreamSink for Stdout {
 
     fn trouble(&self) -> Option<String> {
         None
+    }
+
+    fn failures(&self) -> u64 {
+        0
     }
 }

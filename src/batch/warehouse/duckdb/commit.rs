@@ -6,6 +6,7 @@
 
 use super::instance::{Conn, Database, Park, name, quoted};
 use super::layout;
+use super::query;
 use super::views;
 use crate::batch::error::CommitError;
 use crate::batch::fields::FieldId;
@@ -99,6 +100,8 @@ impl DuckWriter {
     fn load(&mut self, con: &Conn, load: &Load) -> Result<(CommitOutcome, Vec<String>), CommitError> {
         let stored = boundary(con).map_err(|e| failed(self, con, e))?;
         if stored.offset >= load.id.to {
+            // An earlier try got through although its answer was an error; so did its columns.
+            self.known = query::dynamic_columns(con).map_err(|e| failed(self, con, e))?;
             return Ok((CommitOutcome { boundary: stored, was_new: false }, Vec::new()));
         }
         if stored.offset != load.id.from {

@@ -192,6 +192,10 @@ fn open_file(settings: &Settings) -> duckdb::Result<Connection> {
     // Should a VARIANT ever be stored: reading a shredded one fails inside DuckDB 1.5.5 with an internal error, which
     // invalidates the database.
     open = open.with("variant_minimum_shredding_size", "-1")?;
+    #[cfg(test)]
+    if let Some(place) = ABORT.take() {
+        open = open.with("debug_checkpoint_abort", place)?;
+    }
     let con = Connection::open_in_memory_with_flags(open)?;
     let path = quoted(&settings.path.to_string_lossy());
     con.execute_batch(&format!(
@@ -205,6 +209,17 @@ fn open_file(settings: &Settings) -> duckdb::Result<Connection> {
     ))?;
     con.register_table_function::<TailFunction>(tail::NAME)?;
     Ok(con)
+}
+
+#[cfg(test)]
+thread_local! {
+    static ABORT: std::cell::Cell<Option<&'static str>> = const { std::cell::Cell::new(None) };
+}
+
+/// Has the checkpoints of the next instance that this thread opens fail at a place, as a full disk would.
+#[cfg(test)]
+pub(super) fn abort_next_checkpoint(place: &'static str) {
+    ABORT.set(Some(place));
 }
 
 /// A text as an SQL literal.

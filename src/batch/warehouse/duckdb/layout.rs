@@ -20,6 +20,8 @@ pub(super) const USE: &str = "USE warehouse";
 pub(super) const EVENTS: &str = "snowshed.events";
 /// The rows behind `atomic.events_failed`.
 pub(super) const EVENTS_FAILED: &str = "snowshed.events_failed";
+/// View of the bad rows that are committed or in staged files; made per question.
+pub(super) const STORED_BAD_ROWS: &str = "stored_bad_rows";
 /// Folds its write-ahead log into it, waiting for readers.
 pub(super) const FORCE_CHECKPOINT: &str = "FORCE CHECKPOINT warehouse";
 /// Format of the tables; a file with a higher number belongs to a newer program.

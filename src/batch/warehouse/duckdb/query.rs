@@ -4,9 +4,11 @@ use super::guard;
 use super::layout;
 use super::tail::{self, Registered};
 use crate::batch::error::ReadError;
+use crate::batch::tables::LOAD_TSTAMP;
 use crate::batch::warehouse::{SqlColumn, SqlDone, SqlParam, SqlRequest, SqlSink, SqlTail};
 use crate::event::Tally;
 use crate::event::rows::{ATOMIC_SCHEMA, Rows};
+use crate::platform::owned::OwnedFile;
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::DataType;
 use duckdb::types::Value;
@@ -80,10 +82,16 @@ pub(super) fn user_sql(
     let checked = guard::check(con, &request.sql)?;
     // Alive until the answer is sent: the views read what they registered.
     let mut registered = Vec::new();
-    for (table, rows) in [("events", &tail.events), ("events_failed", &tail.failed)] {
-        if checked.shows || checked.tables.contains(table) {
-            registered.push(unite(con, table, rows)?);
+    let wanted = |table: &str| checked.shows || checked.tables.contains(table);
+    for (table, rows, files) in
+        [("events", &tail.events, &tail.event_files), ("events_failed", &tail.failed, &tail.failed_files)]
+    {
+        if wanted(table) {
+            registered.push(unite(con, table, rows, files)?);
         }
+    }
+    if wanted(layout::STORED_BAD_ROWS) {
+        con.execute_batch(&stored_bad_rows(&tail.bad_row_files))?;
     }
     if checked.shows {
         return send(con, &request.sql, None, request, sink);
@@ -108,18 +116,53 @@ pub(super) fn user_sql(
     send(con, &sql, Some(columns.collect()), request, sink)
 }
 
-/// Makes the view that unites a committed table with rows in memory.
-fn unite(con: &Connection, table: &str, rows: &[Arc<Rows>]) -> duckdb::Result<Registered> {
+/// Makes the view that unites a committed table with rows in memory and rows in staged files.
+fn unite(con: &Connection, table: &str, rows: &[Arc<Rows>], files: &[Arc<OwnedFile>]) -> duckdb::Result<Registered> {
     let rows = tail::register(rows);
-    let mut columns: Vec<String> = ATOMIC_SCHEMA.fields().iter().map(|f| super::instance::name(f.name())).collect();
-    columns.extend(rows.dynamic().map(|c| format!("{} AS {}", layout::variant_of(c), super::instance::name(c))));
-    con.execute_batch(&format!(
+    let mut sql = format!(
         "CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM atomic.{table} UNION ALL BY NAME SELECT {} FROM {}({}::UBIGINT)",
-        columns.join(", "),
+        shown(rows.dynamic()),
         tail::NAME,
         rows.number
-    ))?;
+    );
+    if !files.is_empty() {
+        let stored = parquet(files);
+        let columns = columns_of(con, &stored)?;
+        let dynamic = columns.iter().skip(ATOMIC_SCHEMA.fields().len()).map(String::as_str);
+        // When a row was loaded is written in its file, but it is not loaded yet.
+        let dynamic = dynamic.filter(|c| *c != LOAD_TSTAMP);
+        sql.push_str(&format!(" UNION ALL BY NAME SELECT {} FROM {stored}", shown(dynamic)));
+    }
+    con.execute_batch(&sql)?;
     Ok(rows)
+}
+
+/// The atomic columns as they are, self-describing ones as VARIANT.
+fn shown<'a>(dynamic: impl Iterator<Item = &'a str>) -> String {
+    let mut columns: Vec<String> = ATOMIC_SCHEMA.fields().iter().map(|f| super::instance::name(f.name())).collect();
+    columns.extend(dynamic.map(|c| format!("{} AS {}", layout::variant_of(c), super::instance::name(c))));
+    columns.join(", ")
+}
+
+/// Makes the view of the bad rows that are committed or in staged files.
+fn stored_bad_rows(files: &[Arc<OwnedFile>]) -> String {
+    let mut sql = format!("CREATE OR REPLACE TEMP VIEW {} AS SELECT * FROM atomic.bad_rows", layout::STORED_BAD_ROWS);
+    if !files.is_empty() {
+        sql.push_str(&format!(" UNION ALL BY NAME SELECT * FROM {}", parquet(files)));
+    }
+    sql
+}
+
+/// Staged files as a table; a column that some of them lack is null there.
+fn parquet(files: &[Arc<OwnedFile>]) -> String {
+    let names: Vec<String> = files.iter().map(|f| super::instance::quoted(&f.to_string_lossy())).collect();
+    format!("read_parquet([{}], union_by_name = true)", names.join(", "))
+}
+
+fn columns_of(con: &Connection, table: &str) -> duckdb::Result<Vec<String>> {
+    let mut statement = con.prepare(&format!("DESCRIBE FROM {table}"))?;
+    let names = statement.query_map([], |row| row.get(0))?;
+    names.collect()
 }
 
 fn is_variant(kind: &str) -> bool {

@@ -1,8 +1,10 @@
 //! The warehouse against a real DuckDB file.
 
+use super::instance::abort_next_checkpoint;
 use crate::batch::error::{CommitError, ReadError};
+use crate::batch::lake::Table;
 use crate::batch::testing::*;
-use crate::batch::warehouse::{SqlParam, SqlRequest, SqlTail};
+use crate::batch::warehouse::{Load, SqlParam, SqlRequest, SqlTail};
 use crate::event::rows::Rows;
 use crate::event::{Cell, EventAddr, Offset, Outcome, Processed, columns};
 use crate::platform::clock::Clock;
@@ -171,7 +173,7 @@ fn odd_values_stop_no_commit_and_are_kept() {
         ask(&opened.reader, "SELECT count(*) FROM events WHERE unstruct_event_o_d_1::VARCHAR = 'nope' AND v_etl = ''");
     assert_eq!(nope, [["1"]]);
     let fresh = Rig::new().open();
-    let tail = SqlTail { events: vec![chunk.rows.clone()], failed: Vec::new() };
+    let tail = SqlTail { events: vec![chunk.rows.clone()], ..SqlTail::default() };
     let in_memory =
         ask_with(&fresh.reader, "SELECT unstruct_event_o_d_1 FROM events ORDER BY event_id", &tail).unwrap();
     assert_eq!(in_memory, committed, "both halves show a value the same way");
@@ -199,6 +201,7 @@ fn the_tail_and_the_table_are_one() {
     let tail = SqlTail {
         events: parts.iter().map(|c| c.rows.clone()).chain([Arc::new(Rows::empty())]).collect(),
         failed: parts.iter().map(|c| c.failed_rows.clone()).collect(),
+        ..SqlTail::default()
     };
     let whole = Rig::new();
     let mut committed = whole.open();
@@ -216,8 +219,80 @@ fn the_tail_and_the_table_are_one() {
         let merged = ask_with(&opened.reader, sql, &tail).unwrap();
         assert_eq!(merged, ask(&committed.reader, sql), "{sql}");
         assert!(!merged.is_empty());
+        for in_files in 1..=parts.len() {
+            let (tail, _loads) = tail_of(&rig, &parts, in_files);
+            assert_eq!(ask_with(&opened.reader, sql, &tail).unwrap(), merged, "{in_files} in files: {sql}");
+        }
     }
     assert_eq!(number(&opened.reader, "SELECT count(*) FROM events"), 377, "without a tail only what is committed");
+}
+
+/// Each chunk as a micro-batch of its own: the rows of the first `in_files` are in staged files, of the others in memory.
+fn tail_of(rig: &Rig, parts: &[Arc<crate::event::Chunk>], in_files: usize) -> (SqlTail, Vec<Load>) {
+    let (staged, held) = parts.split_at(in_files);
+    let loads: Vec<_> = staged.iter().map(|c| rig.load_range(c.range.from.0..c.range.to.0)).collect();
+    let files = |table| {
+        let of = loads.iter().flat_map(|l| &l.files).filter(move |f| f.lake.table == table);
+        of.map(|f| f.path.clone()).collect::<Vec<_>>()
+    };
+    let tail = SqlTail {
+        events: held.iter().map(|c| c.rows.clone()).collect(),
+        failed: held.iter().map(|c| c.failed_rows.clone()).collect(),
+        event_files: files(Table::Events),
+        failed_files: files(Table::Failed),
+        bad_row_files: files(Table::Bad),
+    };
+    (tail, loads)
+}
+
+#[test]
+fn staged_files_are_read_typed_alike_and_reach_nobody_else() {
+    let rig = Rig::new();
+    let mut opened = rig.open();
+    opened.writer.commit(&rig.load_range(0..50)).unwrap();
+    // Only the second file has the column of the new context; the table has neither.
+    let mut items = chunk(400, 400..600, 0).items.clone();
+    if let Outcome::Enriched(e) = &mut items[0].outcome {
+        e.contexts
+            .push(datum("iglu:com.new/thing/jsonschema/1-0-0", r#"{"n":9007199254740993,"t":"é\u0001"}"#.to_owned()));
+    }
+    let odd = chunk_of(400, 400..600, items);
+    let loads = [rig.load_range(50..400), rig.load(std::slice::from_ref(&odd))];
+    let files = |table| {
+        let of = loads.iter().flat_map(|l| &l.files).filter(move |f| f.lake.table == table);
+        of.map(|f| f.path.clone()).collect::<Vec<_>>()
+    };
+    let staged = SqlTail {
+        event_files: files(Table::Events),
+        failed_files: files(Table::Failed),
+        bad_row_files: files(Table::Bad),
+        ..SqlTail::default()
+    };
+    let held = chunk(50, 50..400, 0);
+    let memory = SqlTail {
+        events: vec![held.rows.clone(), odd.rows.clone()],
+        failed: vec![held.failed_rows.clone(), odd.failed_rows.clone()],
+        ..SqlTail::default()
+    };
+    for sql in [
+        "SELECT count(*), count(load_tstamp) FROM events",
+        "SELECT contexts_com_new_thing_1 AS c, contexts_com_new_thing_1[1].n::BIGINT FROM events WHERE contexts_com_new_thing_1 IS NOT NULL",
+        "SELECT DISTINCT typeof(contexts_com_new_thing_1), typeof(contexts_com_acme_user_1), typeof(tr_total), typeof(collector_tstamp) FROM events ORDER BY ALL",
+        "SELECT column_name, column_type FROM (DESCRIBE events) ORDER BY ALL",
+        "SELECT * FROM events_failed ORDER BY event_id",
+    ] {
+        let answer = ask_with(&opened.reader, sql, &staged).unwrap();
+        assert_eq!(answer, ask_with(&opened.reader, sql, &memory).unwrap(), "{sql}");
+        assert!(!answer.is_empty(), "{sql}");
+    }
+    let bad =
+        |tail: &SqlTail| ask_with(&opened.reader, "SELECT count(*), max(journal_offset) FROM stored_bad_rows", tail);
+    assert_eq!(bad(&staged).unwrap()[0], ["35", "591"]);
+    assert_eq!(bad(&SqlTail::default()).unwrap()[0], ["3", "47"]);
+    let path = loads[0].files[0].path.to_string_lossy().into_owned();
+    for sql in [format!("SELECT * FROM read_parquet('{path}')"), format!("SELECT * FROM '{path}'")] {
+        assert!(matches!(ask_with(&opened.reader, &sql, &staged), Err(ReadError::Refused(_))), "{sql}");
+    }
 }
 
 #[test]
@@ -237,7 +312,7 @@ fn count_never_goes_back_while_commits_run() {
                         let mut snapshot = reader.snapshot(Duration::from_secs(5)).unwrap();
                         let from = snapshot.boundary().offset;
                         let above = chunks.iter().filter(|c| c.range.from >= from).map(|c| c.rows.clone());
-                        let tail = SqlTail { events: above.collect(), failed: Vec::new() };
+                        let tail = SqlTail { events: above.collect(), ..SqlTail::default() };
                         let mut out = Collected::default();
                         snapshot.sql(&request("SELECT count(*) FROM events"), &tail, &mut out).unwrap();
                         assert_eq!(out.cells()[0][0], expected.to_string(), "at boundary {from}");
@@ -610,6 +685,47 @@ fn an_invalidated_database_is_opened_again() {
     assert_eq!(number(&reader, "SELECT count(*) FROM snowshed.batches"), 2);
 }
 
+/// A checkpoint that fails leaves DuckDB with "database has been invalidated"; where in it the failure comes decides
+/// whether the commit before it got through.
+#[test]
+fn commits_go_on_after_a_checkpoint_that_invalidated_the_database() {
+    for place in ["before_wal_finish", "before_header", "after_free_list_write", "before_truncate"] {
+        let mut rig = Rig::new();
+        rig.config.checkpoint_at = ByteSize::kib(512);
+        let mut opened = rig.open();
+        opened.writer.commit(&rig.load_range(0..100)).unwrap();
+        drop(opened);
+        abort_next_checkpoint(place);
+        let mut opened = rig.open();
+        let reader = opened.reader.clone();
+        let with_context = |n: u64, len: u64| {
+            let mut items = chunk(n, n..n + len, 0).items.clone();
+            if let Outcome::Enriched(e) = &mut items[0].outcome {
+                e.contexts.push(datum("iglu:com.new/thing/jsonschema/1-0-0", "{}".to_owned()));
+            }
+            rig.load(&[chunk_of(n, n..n + len, items)])
+        };
+        let large = with_context(100, 4000);
+        let error = opened.writer.commit(&large).unwrap_err().to_string();
+        assert!(error.contains("FATAL") || error.contains("invalidated"), "{place}: {error}");
+        // No restart: the next try opens the file again.
+        let again = opened.writer.commit(&large).unwrap();
+        println!("{place}: committed by the {} try", if again.was_new { "second" } else { "first" });
+        assert_eq!(again.boundary.offset.0, 4100);
+        assert!(opened.writer.commit(&with_context(4100, 200)).unwrap().was_new);
+        let good = (0..4300u64).filter(|n| n % 17 != 13).count() as i64;
+        assert_eq!(number(&reader, "SELECT count(DISTINCT event_id) FROM events"), good, "{place}");
+        assert_eq!(number(&reader, "SELECT count(*) FROM events"), good, "{place}");
+        assert_eq!(number(&reader, "SELECT count(*) FROM snowshed.batches"), 3, "{place}");
+        let twice = "SELECT count(*) - count(DISTINCT name) FROM snowshed.columns";
+        assert_eq!(number(&reader, twice), 0, "{place}: a column is noted once");
+        drop((opened, reader));
+        let opened = rig.open();
+        assert_eq!(number(&opened.reader, "SELECT count(*) FROM events"), good, "{place}: after a restart");
+        assert_eq!(number(&opened.reader, "SELECT count(contexts_com_new_thing_1) FROM events"), 2, "{place}");
+    }
+}
+
 #[test]
 fn a_file_of_a_newer_program_is_refused() {
     let rig = Rig::new();
@@ -645,7 +761,8 @@ fn stress() {
                     let mut snapshot = reader.snapshot(Duration::from_secs(30)).unwrap();
                     let from = snapshot.boundary().offset.0;
                     let above = chunk(from, from..from + 700, 0);
-                    let tail = SqlTail { events: vec![above.rows.clone()], failed: vec![above.failed_rows.clone()] };
+                    let (events, failed) = (vec![above.rows.clone()], vec![above.failed_rows.clone()]);
+                    let tail = SqlTail { events, failed, ..SqlTail::default() };
                     let committed = (0..from).filter(|n| n % 17 != 13).count();
                     let sql = [
                         "SELECT count(*) FROM events",
@@ -685,7 +802,6 @@ fn stress() {
             let load = rig.load(&[chunk_of(n, n..n + size, items)]);
             next.fetch_add(size, Ordering::SeqCst);
             opened.writer.commit(&load).unwrap();
-            load.files.iter().for_each(|f| std::fs::remove_file(&f.path).unwrap());
             while opened.writer.maintain().unwrap() {}
             n += size;
         }
