@@ -228,6 +228,12 @@ impl MicroBatch {
         }
     }
 
+    /// As a read sees it whose boundary lies below: that its commit was announced meanwhile is no part of that moment.
+    pub(super) fn info_above(&self) -> BatchInfo {
+        let info = self.info();
+        BatchInfo { state: info.state.min(State::Committing), ..info }
+    }
+
     /// Moves on to a later state; an earlier one is passed over.
     pub(super) fn advance(&mut self, state: State, now: Millis) {
         if state <= self.state {

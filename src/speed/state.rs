@@ -267,7 +267,7 @@ impl Inner {
             halves: Vec::with_capacity(parts.len()),
             applied: self.applied().max(above),
             tally,
-            batches: held().map(MicroBatch::info).collect(),
+            batches: held().map(MicroBatch::info_above).collect(),
             tail: wanted.tail.then(|| tail_of(held())),
         };
         Ok(Pending { memory, parts })

@@ -426,6 +426,18 @@ fn rows_give_way_to_files_and_memory_stays_bounded() {
 }
 
 #[test]
+fn a_read_below_a_commit_does_not_call_it_committed() {
+    let rig = rig(Config::default(), 0);
+    rig.speed.apply(&chunk(0, 0, 10)).unwrap();
+    rig.speed.apply(&Flow::Seal(id(0, 10))).unwrap();
+    let lease = rig.speed.lease();
+    rig.speed.boundary_moved(boundary(10));
+    let memory = lease.read(Offset(0), &Wanted::default()).unwrap();
+    assert_eq!((memory.tally.enriched, memory.batches[0].state), (10, State::Committing));
+    assert!(lease.read(Offset(10), &Wanted::default()).unwrap().batches.is_empty());
+}
+
+#[test]
 fn files_that_come_before_the_seal_are_not_forgotten() {
     let rig = rig(Config { max_tail_bytes: ByteSize(1), ..Config::default() }, 0);
     let Flow::Chunk(one) = chunk(0, 0, 10) else { unreachable!() };
