@@ -208,12 +208,13 @@ fn time_per_byte_stays_flat() {
             kit.record(RecordKind::Payload, &record);
         }
         let time = on_cpu().saturating_sub(started) / times;
-        (time.as_nanos() as f64 / record.len() as f64, time)
+        time.as_nanos() as f64 / record.len() as f64
     };
     // Small payloads pay fixed costs per byte; from 40 kB on only the bytes count.
-    for ((name, small), (_, large)) in hostile(40_000).into_iter().zip(hostile(640_000)) {
-        let ((few, _), (many, time)) = (measure(&small, 32), measure(&large, 2));
-        println!("{name}: {few:.1} ns a byte at 40 kB, {many:.1} at 640 kB ({time:?})");
-        assert!(many < few * 5.0 + 20.0, "{name}: {few:.1} ns a byte grows to {many:.1}");
+    let sizes = [1, 2, 4, 8].map(|factor| (hostile(40_000 * factor), 8 / factor as u32));
+    for (i, (name, _)) in sizes[0].0.iter().enumerate() {
+        let cost = sizes.each_ref().map(|(shapes, times)| measure(&shapes[i].1, *times));
+        println!("{name}: {:.0} ns a byte at 40 kB, {:.0}, {:.0}, {:.0} at 320 kB", cost[0], cost[1], cost[2], cost[3]);
+        assert!(cost[3] < cost[0] * 4.0 + 20.0, "{name}: {cost:?} ns a byte");
     }
 }
