@@ -145,7 +145,8 @@ fn opening_and_taking_back_is_not_for_free() {
         let mut client = client;
         while let Ok(mut ready) = client.ready().await {
             let Ok((_, mut stream)) = ready.send_request(get("/i").0, true) else { break };
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            // Long enough that the request is surely under way when it is taken back.
+            tokio::time::sleep(Duration::from_millis(20)).await;
             stream.send_reset(h2::Reason::CANCEL);
             opened += 1;
             assert!(opened < 1000, "nobody stops it");
@@ -156,7 +157,12 @@ fn opening_and_taking_back_is_not_for_free() {
     });
     fs.hold_syncs(false);
     assert!(opened >= 20, "{opened}");
-    assert_eq!(server.metric("snowshed_collector_refusals_total{reason=\"flood\"}"), 1.0);
+    let floods = || server.metric("snowshed_collector_refusals_total{reason=\"flood\"}");
+    let until = std::time::Instant::now() + Duration::from_secs(10);
+    while floods() < 1.0 && std::time::Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(floods(), 1.0);
 }
 
 #[test]

@@ -208,11 +208,21 @@ fn times(server: &Server, query: &str) -> usize {
     server.stored().0.iter().filter(|p| p.querystring.as_deref() == Some(query.as_bytes())).count()
 }
 
+/// Lets held syncs go even when an assertion fails, because the journal waits for them when it is dropped.
+struct Release<'f>(&'f SimFs);
+
+impl Drop for Release<'_> {
+    fn drop(&mut self) {
+        self.0.hold_syncs(false);
+    }
+}
+
 #[test]
 fn a_disk_that_hangs_is_answered_in_time_and_what_it_writes_later_is_there_once() {
     let fs = SimFs::new(10);
     let stalled_after = Duration::from_millis(500);
     let server = Server::on_patient("limits = { retry_after = \"7s\" }", &fs, stalled_after);
+    let _release = Release(&fs);
     let get = |id: usize, round: usize| {
         format!("GET /i?e=pv&eid={id} HTTP/1.1\r\nHost: h\r\nX-Round: {round}\r\nOrigin: https://a.example\r\n\r\n")
     };
@@ -238,7 +248,7 @@ fn a_disk_that_hangs_is_answered_in_time_and_what_it_writes_later_is_there_once(
         assert!(reply.contains("Access-Control-Allow-Origin: https://a.example"), "the page may read why: {reply}");
     }
     let took = started.elapsed();
-    assert!((stalled_after..stalled_after + Duration::from_secs(2)).contains(&took), "{took:?}");
+    assert!((stalled_after..stalled_after + Duration::from_secs(10)).contains(&took), "{took:?}");
     assert_eq!(server.metric("snowshed_collector_refusals_total{reason=\"stalled\"}"), 8.0);
 
     // From now on nobody waits for nothing, and readiness is off; liveness is not.
@@ -249,7 +259,8 @@ fn a_disk_that_hangs_is_answered_in_time_and_what_it_writes_later_is_there_once(
         let reply = client.reply();
         assert!(status(&reply) == 503 && reply.contains("Retry-After"), "{reply}");
     }
-    assert!(started.elapsed() < Duration::from_millis(400), "{:?}", started.elapsed());
+    // Waiting for each would take ten times `stalled_after`.
+    assert!(started.elapsed() < 5 * stalled_after, "{:?}", started.elapsed());
     client.send(b"GET /sink-health HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_eq!(status(&client.reply()), 503);
     client.send(b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n");

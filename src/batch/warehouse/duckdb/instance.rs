@@ -167,9 +167,13 @@ fn is_fatal(text: &str) -> bool {
 
 /// Opens it in a thread that gives way: the database's own threads are started there and do the same.
 fn open_behind(settings: &Settings) -> Result<Connection, String> {
+    #[cfg(test)]
+    let abort = ABORT.take();
     std::thread::scope(|scope| {
         let opening = scope.spawn(|| {
             give_way();
+            #[cfg(test)]
+            ABORT.set(abort);
             open_file(settings)
         });
         opening.join().map_err(|_| "opening it panicked".to_owned())?.map_err(|e| e.to_string())
