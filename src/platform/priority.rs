@@ -16,21 +16,20 @@ pub fn give_way() {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
-    use super::*;
-
+    #[cfg(target_os = "linux")]
     #[test]
     fn one_thread_gives_way_and_hands_it_down_and_the_others_do_not() {
         let now = || rustix::process::getpriority_process(None).unwrap();
         let before = now();
         let (own, child) = std::thread::spawn(move || {
-            give_way();
+            super::give_way();
             (now(), std::thread::spawn(now).join().unwrap())
         })
         .join()
         .unwrap();
-        assert!(own >= NICE && child == own, "{own} {child}");
+        assert!(own >= super::NICE && child == own, "{own} {child}");
         assert_eq!(now(), before);
     }
 }
