@@ -182,8 +182,10 @@ test("claim 15: no request leaves the origin, and the page is small", async () =
   await watched.ready();
   await sleep(1000);
   const bytes = [...files.values()].reduce((a, b) => a + b, 0);
-  console.log(`# ${watched.requests.length} requests, ${files.size} files of ${bytes} bytes as sent`);
-  assert.ok(files.size >= 15 && watched.requests.length <= 25, watched.requests.join("\n"));
+  // What is asked again every few seconds is not what it takes to load the page: on a slow machine a round falls into this second.
+  const asked = new Set(watched.requests);
+  console.log(`# ${asked.size} requests, ${files.size} files of ${bytes} bytes as sent`);
+  assert.ok(files.size >= 15 && asked.size <= 25, watched.requests.join("\n"));
   assert.ok(bytes > 20_000 && bytes <= 150 * 1024, `${bytes} bytes`);
   watched.clean();
 });
