@@ -5,7 +5,7 @@ use crate::collector::Collector;
 use crate::config::Config;
 use crate::dedupe::Index;
 use crate::pipeline::bound::{Bound, Level};
-use crate::platform::fs::disk_space;
+use crate::platform::fs::{Fs, RealFs};
 use crate::serving::SinkState;
 use crate::speed::Speed;
 use crate::speed::streams::{StreamState, Streams};
@@ -107,7 +107,7 @@ pub(super) fn collector_bounds(collector: &Collector, data: &Path) -> Vec<BoundD
     vec![Box::new(move || {
         let mut all = bounds.list();
         // A file system that does not say how large it is still shows what it refused.
-        let space = disk_space(&data).unwrap_or_default();
+        let space = RealFs.space(&data).unwrap_or_default();
         used.set(space.used);
         all.push(Bound { refused: bounds.refused_by_disk(), ..used.bound("disk of data_dir", space.total) });
         all

@@ -34,6 +34,9 @@ pub struct Config {
     pub retention_bytes: ByteSize,
     /// How much of the newest closed segments is read and verified at start; older ones are verified when they are read.
     pub verify_bytes: ByteSize,
+    /// Whether the next segment's blocks are written ahead, in the background: syncs are then faster and wait for no other
+    /// file's. It takes up to `segment_bytes` more on the disk, and is left alone where that is scarce.
+    pub prepare: bool,
     /// Whether an append waits for the disk. `false` breaks the promise that an accepted request survives a power cut.
     pub fsync: bool,
 }
@@ -53,12 +56,18 @@ impl Default for Config {
             retention: Span::from_secs(24 * 3600),
             retention_bytes: ByteSize(0),
             verify_bytes: ByteSize::mib(1024),
+            prepare: true,
             fsync: true,
         }
     }
 }
 
 impl Config {
+    /// Whether segments are prepared: without syncs it would only be work.
+    pub(super) fn prepares(&self) -> bool {
+        self.prepare && self.fsync
+    }
+
     /// What is wrong with the values: key, and problem with what is allowed.
     pub fn check(&self) -> Vec<(String, String)> {
         let mut bad = Vec::new();

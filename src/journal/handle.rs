@@ -10,6 +10,7 @@ use super::read_only::ReadOnly;
 use super::reader::Reader;
 use super::recover::{Recovered, Recovery, recover};
 use super::segment;
+use super::spare::{Preparer, Spare};
 use super::stage::Writer;
 use super::view::View;
 use crate::event::{Offset, OffsetRange};
@@ -78,6 +79,9 @@ impl Journal {
         let stalled = config.stalled_after.to_duration();
         let queue = Arc::new(Queue::new(config.queue_bytes.0, u64::from(config.queue_requests), stalled));
         let view = Arc::new(View::new(segments, end, config.tail_bytes.as_usize()));
+        let spare = Arc::new(Spare::default());
+        let preparer =
+            Preparer { spare: spare.clone(), fs: fs.clone(), dir: dir.to_owned(), bytes: config.segment_bytes.0 };
         let mut writer = Writer {
             config: config.clone(),
             fs: fs.clone(),
@@ -87,6 +91,7 @@ impl Journal {
             metrics: metrics.clone(),
             queue: queue.clone(),
             view: view.clone(),
+            spare: spare.clone(),
             open,
             end,
             failing: false,
@@ -108,10 +113,13 @@ impl Journal {
         });
         let appender = Appender { queue, max_record: config.max_record_bytes.0, metrics };
         let round = keeper.clone();
-        let threads = vec![
+        let mut threads = vec![
             spawn("journal-writer", dir, move || writer.run())?,
             spawn("journal-keeper", dir, move || round.run())?,
         ];
+        if config.prepares() {
+            threads.push(spawn("journal-spare", dir, move || preparer.run())?);
+        }
         let inner = Inner { id, appender, keeper, threads: Mutex::new(threads), lock: Mutex::new(Some(lock)) };
         Ok((Journal(Arc::new(inner)), report))
     }

@@ -22,6 +22,7 @@ mod record;
 mod recover;
 mod scan;
 mod segment;
+mod spare;
 mod stage;
 mod view;
 mod walk;

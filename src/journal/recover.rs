@@ -15,6 +15,7 @@ use super::error::{Damage, OpenError};
 use super::index::{self, Summary};
 use super::scan::{Torn, scan};
 use super::segment::{self, BadHeader, HEADER};
+use super::spare;
 use super::stage::Open;
 use super::view::SegmentView;
 use crate::event::Offset;
@@ -68,6 +69,12 @@ pub(super) struct Found {
 /// See [`OpenError`].
 pub(super) fn recover(config: &Config, fs: &dyn Fs, dir: &Path) -> Result<Recovered, OpenError> {
     let mut report = Recovery::default();
+    match fs.remove(&spare::path(dir)) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            return Err(OpenError::io("cannot remove", spare::path(dir))(e));
+        }
+        _ => {}
+    }
     let found = find_segments(fs, dir, Some(&mut report))?;
     let id = identify(fs, dir, &found, &mut report)?;
     let mut segments = Vec::with_capacity(found.len());
@@ -239,9 +246,10 @@ fn reopen(fs: &dyn Fs, last: Found, report: &mut Recovery) -> Result<(Open, Segm
         file.sync_all()
     };
     settle().map_err(OpenError::io("cannot make the end durable of", &last.path))?;
+    let prepared = scan.torn.is_none() && last.size > bytes;
     report.torn = scan.torn.map(|torn| (last.path.clone(), torn));
     let view = view_of(&last.header, &scan.summary);
-    Ok((Open { file, header: last.header, len: bytes }, view, scan.summary.index))
+    Ok((Open { file, header: last.header, len: bytes, prepared }, view, scan.summary.index))
 }
 
 fn view_of(header: &segment::Header, summary: &Summary) -> SegmentView {

@@ -5,7 +5,7 @@ use super::frame;
 use super::index::{Index, Summary};
 use super::record::RecordKind;
 use super::segment;
-use super::walk::{Step, Walker, find_group};
+use super::walk::{Step, Walker, blank, find_group};
 use crate::event::Offset;
 use crate::platform::fs::File;
 use std::path::Path;
@@ -73,8 +73,12 @@ pub(super) fn scan(
                 return Err(OpenError::Newer { path: path.to_owned(), what });
             }
             Step::Bad { at, what, torn } => {
-                let proof =
-                    find_group(file.as_ref(), header.seal, at, limit).map_err(OpenError::io("cannot read", path))?;
+                let read = OpenError::io("cannot read", path);
+                let proof = match blank(file.as_ref(), at, limit).map_err(OpenError::io("cannot read", path))? {
+                    // The part of a prepared segment that was not reached.
+                    true if until.is_none() => break None,
+                    _ => find_group(file.as_ref(), header.seal, at, limit).map_err(read)?,
+                };
                 if !torn || proof.is_some() || until.is_some() {
                     let what = what.to_owned();
                     return Err(Damage { path: path.to_owned(), position: at, offset: next, what }.into());

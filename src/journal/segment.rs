@@ -18,6 +18,7 @@
 
 use super::FORMAT;
 use super::frame::Seal;
+use super::spare;
 use crate::event::Offset;
 use crate::platform::fs::{File, Fs};
 use std::io;
@@ -132,6 +133,25 @@ pub(super) fn create(fs: &dyn Fs, dir: &Path, header: &Header) -> io::Result<Arc
         Err(e) => {
             // Best effort: a half-made segment is recognised at the next start as well.
             let _ = fs.remove(&path);
+            Err(e)
+        }
+    }
+}
+
+/// Makes a segment of the file that lies ready ([`spare`]), durably.
+///
+/// # Errors
+/// As the machine gives them; the file is then gone, or a segment that holds nothing.
+pub(super) fn adopt(fs: &dyn Fs, dir: &Path, file: &dyn File, header: &Header) -> io::Result<()> {
+    let spare = spare::path(dir);
+    let named = file
+        .write_all_at(&header.encode(), 0)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs.rename(&spare, &path(dir, header.first)));
+    match named {
+        Ok(()) => fs.sync_dir(dir),
+        Err(e) => {
+            let _ = fs.remove(&spare);
             Err(e)
         }
     }

@@ -17,6 +17,7 @@ use super::metrics::JournalMetrics;
 use super::queue::{Queue, Request, Taken};
 use super::record::Receipt;
 use super::segment;
+use super::spare::Spare;
 use super::view::{SegmentView, View};
 use crate::event::Offset;
 use crate::platform::clock::Clock;
@@ -43,6 +44,8 @@ pub(super) struct Open {
     pub(super) header: segment::Header,
     /// Where the next frame goes: all before it is durable.
     pub(super) len: u64,
+    /// Whether the blocks behind that are written already, with zeros.
+    pub(super) prepared: bool,
 }
 
 /// The writer's own state.
@@ -55,6 +58,8 @@ pub(super) struct Writer {
     pub(super) metrics: JournalMetrics,
     pub(super) queue: Arc<Queue>,
     pub(super) view: Arc<View>,
+    /// Where the next segment lies ready.
+    pub(super) spare: Arc<Spare>,
     /// `None` after a failure, until a new one is made.
     pub(super) open: Option<Open>,
     /// Next record.
@@ -74,7 +79,7 @@ impl Writer {
     /// Runs until the queue is closed and empty.
     pub(super) fn run(mut self) {
         // However the thread ends, nobody waits for it afterwards.
-        let _ends = EndGuard { queue: self.queue.clone(), view: self.view.clone() };
+        let _ends = EndGuard { queue: self.queue.clone(), view: self.view.clone(), spare: self.spare.clone() };
         let mut taken = Vec::new();
         loop {
             match self.queue.take(&mut taken, if self.failing { PROBE } else { IDLE }) {
@@ -200,16 +205,22 @@ impl Writer {
         self.metrics.end.set(next.0 as i64);
         if let Some(open) = &mut self.open {
             open.len = at + buffer.len() as u64;
+            if self.config.prepares() && open.len >= self.config.segment_bytes.0 / 4 {
+                self.spare.want();
+            }
         }
+        self.spare.wrote(buffer.len() as u64);
         self.view.publish(self.end, next, at, Bytes::from(buffer));
         self.end = next;
         Ok(())
     }
 
-    /// The open segment with room for `bytes` more, or a new one.
+    /// The open segment with room for `bytes` more, or a new one: also where the next one lies ready and this one was not
+    /// prepared.
     fn segment_for(&mut self, bytes: u64) -> io::Result<&mut Open> {
         let full = self.open.as_ref().is_some_and(|open| {
-            open.len > segment::HEADER && open.len + bytes > self.config.segment_bytes.0.max(segment::HEADER)
+            let large = open.len + bytes > self.config.segment_bytes.0.max(segment::HEADER);
+            open.len > segment::HEADER && (large || (!open.prepared && self.spare.is_ready()))
         });
         if full {
             self.close_open();
@@ -231,14 +242,26 @@ impl Writer {
             created_ms: self.clock.now_ms(),
             seal: frame::Seal::random(),
         };
-        let file = segment::create(self.fs.as_ref(), &self.dir, &header)?;
+        let ready = self.spare.take().and_then(|file| {
+            let adopted = segment::adopt(self.fs.as_ref(), &self.dir, file.as_ref(), &header);
+            // Whatever was the matter with it, an ordinary one is tried.
+            adopted.map(|()| file).inspect_err(|e| tracing::debug!("the prepared segment cannot be used: {e}")).ok()
+        });
+        let prepared = ready.is_some();
+        let file = match ready {
+            Some(file) => file,
+            None => segment::create(self.fs.as_ref(), &self.dir, &header)?,
+        };
         self.view.open_segment(view_of(&header));
-        Ok(Open { file, header, len: segment::HEADER })
+        Ok(Open { file, header, len: segment::HEADER, prepared })
     }
 
     /// Closes the open segment for good, with its index file. All in it is durable.
     fn close_open(&mut self) {
-        self.open = None;
+        if let Some(open) = self.open.take().filter(|open| open.prepared) {
+            // Best effort: zeros behind the end are void, and only take room.
+            let _ = open.file.set_len(open.len);
+        }
         let Some(closed) = self.view.close_segment(self.clock.now_ms()) else { return };
         if closed.end == closed.first {
             return;
@@ -271,14 +294,15 @@ impl Writer {
     /// Tries to make a segment that has room.
     fn probe(&mut self) {
         let probed = self.new_segment(self.end).and_then(|open| {
-            let room = open
-                .file
-                .write_all_at(&vec![0; ROOM], open.len)
-                .and_then(|()| open.file.sync_data())
-                .and_then(|()| open.file.set_len(open.len))
-                .and_then(|()| open.file.sync_data());
+            let (file, len, prepared) = (open.file.clone(), open.len, open.prepared);
             self.open = Some(open);
-            room
+            file.write_all_at(&vec![0; ROOM], len)?;
+            file.sync_data()?;
+            if prepared {
+                return Ok(());
+            }
+            file.set_len(len)?;
+            file.sync_data()
         });
         match probed {
             Ok(()) => {
@@ -311,7 +335,12 @@ impl Writer {
         if let Some(open) = self.open.take() {
             let mut close = Vec::new();
             frame::write(&mut close, open.header.seal, self.end.0, frame::CLOSE, true, &[]);
-            let written = open.file.write_all_at(&close, open.len).and_then(|()| open.file.sync_data());
+            let len = open.len + close.len() as u64;
+            let written = open
+                .file
+                .write_all_at(&close, open.len)
+                .and_then(|()| if open.prepared { open.file.set_len(len) } else { Ok(()) })
+                .and_then(|()| open.file.sync_data());
             if let Err(e) = written {
                 tracing::warn!("the journal could not note its orderly end: {e}");
             }
@@ -322,10 +351,12 @@ impl Writer {
 struct EndGuard {
     queue: Arc<Queue>,
     view: Arc<View>,
+    spare: Arc<Spare>,
 }
 
 impl Drop for EndGuard {
     fn drop(&mut self) {
+        self.spare.close();
         self.queue.abandon();
         self.view.close();
     }

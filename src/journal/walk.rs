@@ -122,6 +122,23 @@ impl Walker {
     }
 }
 
+/// Whether all bytes in `[from, limit)` are zero, as behind the last frame of a prepared segment.
+///
+/// # Errors
+/// As the file gives them.
+pub(super) fn blank(file: &dyn File, from: u64, limit: u64) -> io::Result<bool> {
+    let mut at = from;
+    while at < limit {
+        let mut block = vec![0; usize::try_from(limit - at).unwrap_or(usize::MAX).min(BLOCK)];
+        read_exact_at(file, &mut block, at)?;
+        if block.iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        at += block.len() as u64;
+    }
+    Ok(true)
+}
+
 /// Looks in bytes `[from, limit)` of a segment for the first frame of a group, at any byte position. One that is found
 /// proves that everything before it was synced, so that what is bad before it was not torn by a crash.
 ///

@@ -59,6 +59,12 @@ pub trait Fs: Send + Sync + fmt::Debug {
     /// As the machine gives them.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Room on the file system that holds `path`.
+    ///
+    /// # Errors
+    /// When the machine does not say.
+    fn space(&self, path: &Path) -> io::Result<Space>;
+
     /// Makes the entries of a folder durable: creations, removals and renames.
     ///
     /// # Errors
@@ -181,18 +187,6 @@ pub struct Space {
     pub used: u64,
 }
 
-/// Room on the file system that holds `path`.
-///
-/// # Errors
-/// When the machine does not say.
-pub fn disk_space(path: &Path) -> io::Result<Space> {
-    let stat = rustix::fs::statvfs(path)?;
-    let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
-    let used = bytes(stat.f_blocks.saturating_sub(stat.f_bfree));
-    // What is kept back for root is no room for us.
-    Ok(Space { total: used.saturating_add(bytes(stat.f_bavail)), used })
-}
-
 /// The folder that a path stands in.
 pub fn parent(path: &Path) -> &Path {
     match path.parent() {
@@ -251,6 +245,14 @@ impl Fs for RealFs {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
+    }
+
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        let stat = rustix::fs::statvfs(path)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+        let used = bytes(stat.f_blocks.saturating_sub(stat.f_bfree));
+        // What is kept back for root is no room for us.
+        Ok(Space { total: used.saturating_add(bytes(stat.f_bavail)), used })
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {

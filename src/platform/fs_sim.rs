@@ -6,7 +6,7 @@
 //! sync that fails does what Linux does: an accidental part is written, the rest is forgotten, later syncs succeed without
 //! it, and the cache goes on showing it.
 
-use super::fs::{Access, File, FileLock, Fs, parent};
+use super::fs::{Access, File, FileLock, Fs, Space, parent};
 use parking_lot::{Condvar, Mutex};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -184,6 +184,12 @@ fn split(path: &Path) -> (PathBuf, String) {
 }
 
 impl Fs for SimFs {
+    fn space(&self, _path: &Path) -> io::Result<Space> {
+        let world = self.0.world.lock();
+        let used = world.used() as u64;
+        Ok(Space { total: world.faults.capacity.map_or(u64::MAX, |bytes| bytes as u64), used })
+    }
+
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
         // Folders are made durably and never removed: nothing is learnt from losing one.
         self.alter(|world| {

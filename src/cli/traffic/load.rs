@@ -88,12 +88,13 @@ impl Bodies {
         self.0.iter().map(|(body, _)| body.as_str())
     }
 
-    /// A script that makes wrk send the first body.
-    pub fn wrk_script(&self) -> String {
-        let body = self.texts().next().unwrap_or_default();
-        format!(
+    /// A script that makes wrk send the body whose length is nearest to `bytes`, and that length.
+    pub fn wrk_script(&self, bytes: usize) -> (String, usize) {
+        let body = self.texts().min_by_key(|body| body.len().abs_diff(bytes)).unwrap_or_default();
+        let script = format!(
             "wrk.method = \"POST\"\nwrk.headers[\"Content-Type\"] = \"application/json; charset=UTF-8\"\nwrk.body = [==[{body}]==]\n"
-        )
+        );
+        (script, body.len())
     }
 
     /// Average size of a body in bytes.

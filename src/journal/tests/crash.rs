@@ -1,6 +1,7 @@
 //! Power cuts and kills at any moment, on a file system that loses and tears whatever was not synced.
 
 use super::*;
+use crate::platform::fs::read_file;
 use crate::platform::fs_sim::SimFs;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -36,8 +37,8 @@ impl World {
 }
 
 /// Opens, checks, appends under faults. The journal is given back open: the crash comes before it is dropped.
-fn one_life(fs: &SimFs, world: &mut World, rng: &mut StdRng, seed: u64, round: usize) -> Journal {
-    let (journal, found) = open(&small(), Path::new(DIR), fs.shared());
+fn one_life(config: &Config, fs: &SimFs, world: &mut World, rng: &mut StdRng, seed: u64, round: usize) -> Journal {
+    let (journal, found) = open(config, Path::new(DIR), fs.shared());
     world.check(&journal, seed, round);
     assert_eq!(found.end, journal.durable_end());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -101,23 +102,46 @@ fn fs_is_held(rng: &mut StdRng, fs: &SimFs) -> bool {
     crash
 }
 
-fn many_lives(seeds: std::ops::Range<u64>) {
+/// Lives and crashes; how many segments of prepared length a crash left behind.
+fn many_lives(config: &Config, seeds: std::ops::Range<u64>) -> usize {
+    let mut prepared = 0;
     for seed in seeds {
         let mut rng = StdRng::seed_from_u64(seed);
         let mut fs = SimFs::new(seed);
         let mut world = World::default();
         for round in 0..8 {
-            let _journal = one_life(&fs, &mut world, &mut rng, seed, round);
+            let _journal = one_life(config, &fs, &mut world, &mut rng, seed, round);
             fs = if rng.random_bool(0.7) { fs.crash() } else { fs.kill() };
+            prepared += blank_ends(&fs);
         }
-        let (journal, _) = open(&small(), Path::new(DIR), fs.shared());
+        let (journal, _) = open(config, Path::new(DIR), fs.shared());
         world.check(&journal, seed, 8);
     }
+    prepared
+}
+
+/// How many segments end in zeros.
+fn blank_ends(fs: &SimFs) -> usize {
+    let names = fs.list(Path::new(DIR)).unwrap_or_default();
+    let ends_blank = |name: &&String| {
+        let bytes = read_file(fs, &Path::new(DIR).join(name)).unwrap();
+        name.ends_with(".seg") && bytes.len() > 64 && bytes.ends_with(&[0; 32])
+    };
+    names.iter().filter(ends_blank).count()
+}
+
+fn seeds() -> std::ops::Range<u64> {
+    // `SNOWSHED_CRASH_SEEDS=5000` searches longer.
+    0..std::env::var("SNOWSHED_CRASH_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(60)
 }
 
 #[test]
 fn nothing_promised_is_lost_whatever_the_crash_leaves() {
-    // `SNOWSHED_CRASH_SEEDS=5000` searches longer.
-    let seeds = std::env::var("SNOWSHED_CRASH_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(60);
-    many_lives(0..seeds);
+    many_lives(&small(), seeds());
+}
+
+#[test]
+fn nothing_promised_is_lost_from_prepared_segments_either() {
+    let config = Config { segment_bytes: ByteSize(6000), prepare: true, ..small() };
+    assert!(many_lives(&config, seeds()) > 0, "no crash met a prepared segment");
 }

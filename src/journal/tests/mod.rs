@@ -17,6 +17,7 @@ mod crash;
 mod damage;
 mod faults;
 mod kill;
+mod prepared;
 mod reading;
 mod retention;
 
@@ -24,7 +25,7 @@ mod retention;
 const DIR: &str = "/data/journal";
 
 fn small() -> Config {
-    Config { segment_bytes: ByteSize(2000), tail_bytes: ByteSize(1000), ..Config::default() }
+    Config { segment_bytes: ByteSize(2000), tail_bytes: ByteSize(1000), prepare: false, ..Config::default() }
 }
 
 fn try_open(config: &Config, dir: &Path, fs: Arc<dyn Fs>) -> Result<(Journal, Recovery), OpenError> {
