@@ -32,6 +32,9 @@ pub struct Config {
     /// When all segments together are larger than this, those that every consumer is past go before `retention` is over.
     /// `0` sets no such limit.
     pub retention_bytes: ByteSize,
+    /// Whether closed segments are kept for good, compressed, in the lake below `journal/`. None is removed from local disk
+    /// before it is there.
+    pub archive: bool,
     /// How much of the newest closed segments is read and verified at start; older ones are verified when they are read.
     pub verify_bytes: ByteSize,
     /// Whether an append waits for the disk. `false` breaks the promise that an accepted request survives a power cut.
@@ -52,6 +55,7 @@ impl Default for Config {
             tail_bytes: ByteSize::mib(32),
             retention: Span::from_secs(24 * 3600),
             retention_bytes: ByteSize(0),
+            archive: true,
             verify_bytes: ByteSize::mib(1024),
             fsync: true,
         }

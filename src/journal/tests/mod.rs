@@ -19,6 +19,7 @@ mod faults;
 mod kill;
 mod reading;
 mod retention;
+mod stream;
 
 /// A folder of the simulated file system.
 const DIR: &str = "/data/journal";
