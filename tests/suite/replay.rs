@@ -341,12 +341,18 @@ fn a_replay_that_the_journal_does_not_take_for_its_size_is_told_and_keeps_no_oth
     put_schema(&instance, "late");
     instance.kill();
     let narrow = quick()
+        .set("collector.limits.request_line_max", "4 KiB")
+        .set("collector.limits.headers_max", "4 KiB")
         .set("collector.limits.record_max_bytes", "16 KiB")
         .set("collector.limits.payload_max_bytes", "16 KiB")
         .set("journal.max_record_bytes", "20 KiB");
     let mut instance = Instance::start(dir.path(), &narrow);
     let done = summary(&instance, &[]);
-    assert_eq!((&done["repaired"], &done["passing"], &done["still_failing"]), (&json!(1), &json!(1), &json!(200)), "{done}");
+    assert_eq!(
+        (&done["repaired"], &done["passing"], &done["still_failing"]),
+        (&json!(1), &json!(1), &json!(200)),
+        "{done}"
+    );
     assert_eq!(done["causes"][0]["kind"], "not_replayable", "{done}");
     assert!(done["causes"][0]["message"].as_str().unwrap().contains("is more than the"), "{done}");
     assert_eq!(equation(&instance.settle()), [201, 1, 200, 0, 0, 1]);

@@ -165,11 +165,7 @@ impl Worker {
     }
 
     /// Tries until it works. `None` when the program is to end first.
-    fn insist<T>(
-        &mut self,
-        doing: &str,
-        mut what: impl FnMut(&mut Self) -> Result<T, ArchiveError>,
-    ) -> Option<T> {
+    fn insist<T>(&mut self, doing: &str, mut what: impl FnMut(&mut Self) -> Result<T, ArchiveError>) -> Option<T> {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
             match what(self) {

@@ -56,7 +56,8 @@ impl Ask {
     /// Whether this failure is meant.
     pub(super) fn takes(&self, failure: &Failure) -> bool {
         let is_named = |pattern: &SchemaPattern| {
-            failure.cause.schema.as_deref().is_some_and(|uri| pattern.fits(uri)) || pattern.is_named_by(&failure.bad_row)
+            failure.cause.schema.as_deref().is_some_and(|uri| pattern.fits(uri))
+                || pattern.is_named_by(&failure.bad_row)
         };
         self.since.is_none_or(|since| failure.collector_ms >= since) && self.schema.as_ref().is_none_or(is_named)
     }

@@ -85,12 +85,7 @@ impl Lake {
     ///
     /// # Errors
     /// When the list is not complete.
-    pub fn list_objects(
-        &self,
-        folder: &str,
-        after: &str,
-        each: &mut dyn FnMut(&str, u64),
-    ) -> Result<(), LakeError> {
+    pub fn list_objects(&self, folder: &str, after: &str, each: &mut dyn FnMut(&str, u64)) -> Result<(), LakeError> {
         let prefix = self.path(folder);
         let mut list = match after {
             "" => self.store.list(Some(&prefix)),
