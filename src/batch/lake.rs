@@ -121,8 +121,26 @@ pub struct Lake {
     prefix: ObjectPath,
     /// The folder, when the lake is on the local file system.
     local: Option<PathBuf>,
-    runtime: Runtime,
+    runtime: OwnRuntime,
     timeout: Duration,
+}
+
+/// The client's own runtime. It may be dropped anywhere: a plain one panics when that is inside another.
+struct OwnRuntime(Option<Runtime>);
+
+impl OwnRuntime {
+    fn block_on<F: Future>(&self, what: F) -> F::Output {
+        // reason: it is taken out when it is dropped, and only then
+        self.0.as_ref().expect("a runtime").block_on(what)
+    }
+}
+
+impl Drop for OwnRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Lake {
@@ -135,6 +153,7 @@ impl Lake {
             .enable_all()
             .build()
             .map_err(|e| StartError::Lake(e.to_string()))?;
+        let runtime = OwnRuntime(Some(runtime));
         let timeout = config.timeout.to_duration();
         let folder = match config.url.strip_prefix("file://") {
             Some(path) => Some(PathBuf::from(path)),
@@ -315,6 +334,15 @@ mod tests {
         fs::write(dir.path().join("lake"), b"in the way").unwrap();
         assert!(lake.list_objects("journal/a", "", &mut |_, _| {}).is_err(), "an outage is no empty archive");
         assert!(lake.put_object(&from, "journal/a/4", 7).is_err());
+    }
+
+    #[test]
+    fn a_lake_may_be_dropped_inside_a_runtime() {
+        let dir = tempfile::tempdir().unwrap();
+        let lake = Lake::open(&LakeConfig::default(), dir.path()).unwrap();
+        assert_eq!(lake.object_size("x").unwrap(), None);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async move { drop(lake) });
     }
 
     #[test]

@@ -157,6 +157,7 @@ fn an_archived_segment_is_the_very_segment_and_can_be_put_back() {
     wait("the archive is noted", &instance, || dir.path().join("state/archive/cursor").exists());
     assert_eq!(instance.post(&[page_view("shop", &[]).1]), 200);
     assert!(instance.stop());
+    assert!(!instance.log.lock().unwrap().contains("panicked"), "{}", instance.log.lock().unwrap());
     let first = dir.path().join("journal/00000000000000000000.seg");
     let good = std::fs::read(&first).unwrap();
     let mut objects: Vec<PathBuf> =

@@ -37,6 +37,8 @@ pub(super) enum ChooseError {
     Memory(#[from] SpeedError),
     #[error("the table of bad rows has other columns than this program makes")]
     Shape,
+    #[error("the warehouse gave {given} of the {counted} failures that it counts")]
+    Short { given: u64, counted: u64 },
 }
 
 /// All failures of a question, in journal order.
@@ -47,6 +49,9 @@ pub(super) struct Choice<'a> {
     /// The last committed failure that was given.
     last: Option<EventAddr>,
     committed_done: bool,
+    /// Committed failures that stood when it was looked, and how many of them were given or passed over.
+    counted: u64,
+    given: u64,
     /// Repaired in memory, though the warehouse does not know it yet.
     repaired: HashSet<EventAddr>,
     memory: Vec<Chosen>,
@@ -91,6 +96,8 @@ impl<'a> Choice<'a> {
             boundary,
             last: None,
             committed_done: false,
+            counted: count(0)?,
+            given: 0,
             total: count(0)? + chosen.len() as u64,
             already_repaired: count(1)? + repaired_here,
             not_yet: memory.tally.failed.saturating_sub(kept),
@@ -103,9 +110,14 @@ impl<'a> Choice<'a> {
     pub(super) fn next_page(&mut self) -> Result<Vec<Chosen>, ChooseError> {
         while !self.committed_done {
             let mut page = self.committed()?;
-            self.committed_done = page.len() < PAGE;
             self.last = page.last().map(|chosen| chosen.addr).or(self.last);
             let before = page.len() as u64;
+            self.given += before;
+            self.committed_done = page.is_empty();
+            // Meanwhile only those that are repaired in memory may have been marked.
+            if self.committed_done && self.given + (self.repaired.len() as u64) < self.counted {
+                return Err(ChooseError::Short { given: self.given, counted: self.counted });
+            }
             page.retain(|chosen| !self.repaired.contains(&chosen.addr));
             self.already_repaired += before - page.len() as u64;
             if !page.is_empty() {
