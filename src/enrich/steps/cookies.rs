@@ -42,7 +42,7 @@ impl Enrichment for Cookies {
     }
 
     fn register(&self, metrics: &Metrics) {
-        let help = "Cookies left out because their values are longer than the schema of the context takes";
+        let help = "Cookies left out because their values are longer than the schema of the context takes; an event that waits for a schema counts twice";
         metrics.register("enrich_cookies_skipped", help, self.skipped.clone());
     }
 

@@ -52,7 +52,7 @@ impl Enrichment for HttpHeaders {
     }
 
     fn register(&self, metrics: &Metrics) {
-        let help = "Headers left out because they are longer than the schema of the context takes";
+        let help = "Headers left out because they are longer than the schema of the context takes; an event that waits for a schema counts twice";
         metrics.register("enrich_headers_skipped", help, self.skipped.clone());
     }
 
