@@ -4,6 +4,7 @@ mod doors;
 mod stop;
 mod watched;
 
+use crate::admin::archive::{self, Archive, Archiver};
 use crate::admin::replay::{self, Replayer};
 use crate::config::Config;
 use crate::event::{Flow, Offset};
@@ -70,6 +71,8 @@ struct Stages {
     batch: batch::Running,
     warehouse: Arc<dyn batch::warehouse::Reader>,
     streams: Option<streams::Streams>,
+    archive: Archive,
+    archiver: Option<Archiver>,
     links: Vec<LinkGauge>,
     sinks: Vec<watched::SinkDoor>,
     bounds: Vec<watched::BoundDoor>,
@@ -179,7 +182,8 @@ fn start_stages(on: &Ground<'_>, stores: Stores) -> Result<Stages, StartError> {
     let streams = start_streams(on, &speed, &journal, &enricher, &index, boundary.offset, &mut outputs)?;
     let links = doors::gauges(&enriched, &outputs);
     let bounds = watched::bounds(on.config, &speed, &index, &batch.status);
-    let sinks = watched::sinks(on.config, &batch.status, streams.as_ref());
+    let archive::Built { archive, archiver } = start_archive(on, &journal)?;
+    let sinks = watched::sinks(on.config, &batch.status, archiver.as_ref(), streams.as_ref());
     doors::release(&journal, "warehouse")(boundary.offset);
     let running = batch.stage.start(to_batch, doors::batch_events(&speed, &journal, &index)).map_err(say)?;
     let speed_thread = speed::spawn(speed.clone(), to_speed, on.back.clone()).map_err(say)?;
@@ -215,10 +219,28 @@ fn start_stages(on: &Ground<'_>, stores: Stores) -> Result<Stages, StartError> {
         batch: running,
         warehouse: batch.reader,
         streams,
+        archive,
+        archiver,
         links,
         sinks,
         bounds,
     })
+}
+
+/// The journal's archive in the lake, with a client of its own: an upload to it keeps no micro-batch waiting.
+fn start_archive(on: &Ground<'_>, journal: &Journal) -> Result<archive::Built, StartError> {
+    let lake = batch::lake::Lake::open(&on.config.lake, on.data).map_err(say)?;
+    archive::build(archive::Deps {
+        journal: journal.clone(),
+        vault: Arc::new(lake),
+        state: on.state.join("archive"),
+        enabled: on.config.journal.archive,
+        zstd_level: on.config.lake.zstd_level,
+        clock: on.clock.clone(),
+        metrics: on.metrics.clone(),
+        drain: on.back.clone(),
+    })
+    .map_err(say)
 }
 
 /// The stream sink, if one is configured: one more output of the fork.
@@ -276,6 +298,7 @@ fn open_ports(
         speed: stages.speed.clone(),
         warehouse: stages.warehouse.clone(),
         journal: journal.clone(),
+        archive: stages.archive,
         enricher: enricher.clone(),
         resolver: registry.clone(),
         clock: on.clock.clone(),
@@ -309,6 +332,7 @@ fn open_ports(
         speed: stages.speed_thread,
         batch: stages.batch,
         streams: stages.streams,
+        archiver: stages.archiver,
         front: on.front,
         middle: on.middle,
         back: on.back,

@@ -1,5 +1,6 @@
 //! The running parts, the watch over them, and the orderly stop in flow order.
 
+use crate::admin::archive::Archiver;
 use crate::collector::Collector;
 use crate::dedupe::Dedupe;
 use crate::enrich::Enrich;
@@ -18,6 +19,8 @@ use std::time::{Duration, Instant};
 const CATCH_UP: Duration = Duration::from_secs(20);
 /// How long it then waits for the last commit and the stream's acknowledgements.
 const LAST_COMMIT: Duration = Duration::from_secs(20);
+/// How long it waits for a segment that is being archived.
+const LAST_UPLOAD: Duration = Duration::from_secs(5);
 /// How often the parts are looked after.
 const WATCH: Duration = Duration::from_millis(250);
 
@@ -32,6 +35,7 @@ pub(super) struct Parts {
     pub(super) speed: SpeedThread,
     pub(super) batch: crate::batch::Running,
     pub(super) streams: Option<Streams>,
+    pub(super) archiver: Option<Archiver>,
     /// Raised to stop the collector, and by whoever wants the program to end.
     pub(super) front: Drain,
     /// Raised when enrichment has nothing more to read.
@@ -124,6 +128,9 @@ impl Running {
         let _ = guard.join();
         wait(ports.next(), Duration::from_secs(3));
         parts.journal.close();
+        if let Some(archiver) = parts.archiver {
+            archiver.join(LAST_UPLOAD);
+        }
         clean && !self.fault.load(Ordering::SeqCst)
     }
 }

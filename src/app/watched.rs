@@ -1,5 +1,6 @@
 //! What the status page asks of the boxes: where data leave to, and how near every bound is.
 
+use crate::admin::archive::Archiver;
 use crate::batch::{self, BatchState, Phase};
 use crate::collector::Collector;
 use crate::config::Config;
@@ -18,11 +19,17 @@ pub(super) type SinkDoor = Box<dyn Fn() -> SinkState + Send + Sync>;
 pub(super) type BoundDoor = Box<dyn Fn() -> Vec<Bound> + Send + Sync>;
 
 /// Where data leave to, for the status page.
-pub(super) fn sinks(config: &Config, batch: &batch::Status, streams: Option<&Streams>) -> Vec<SinkDoor> {
+pub(super) fn sinks(
+    config: &Config,
+    batch: &batch::Status,
+    archiver: Option<&Archiver>,
+    streams: Option<&Streams>,
+) -> Vec<SinkDoor> {
     let lake = match config.lake.url.split_once("://") {
         None | Some(("file", _)) => "file",
         Some((scheme, _)) => scheme,
     };
+    let archive = archiver.map(|archiver| archive_sink(lake, archiver));
     let (lake, at_lake, at_warehouse) = (lake.to_owned(), batch.clone(), batch.clone());
     let kind = match config.warehouse.kind {
         batch::WarehouseKind::Duckdb => "duckdb",
@@ -45,6 +52,7 @@ pub(super) fn sinks(config: &Config, batch: &batch::Status, streams: Option<&Str
             }
         }),
     ];
+    sinks.extend(archive);
     if let Some(streams) = streams {
         let status = streams.status();
         sinks.push(Box::new(move || {
@@ -66,6 +74,27 @@ pub(super) fn sinks(config: &Config, batch: &batch::Status, streams: Option<&Str
         }));
     }
     sinks
+}
+
+/// The journal's archive.
+fn archive_sink(kind: &str, archiver: &Archiver) -> SinkDoor {
+    let (kind, status) = (kind.to_owned(), archiver.status());
+    Box::new(move || {
+        let s = status.state();
+        let state = match (s.ended, &s.error) {
+            (true, _) => "off",
+            (false, Some(_)) => "retrying",
+            (false, None) => "ok",
+        };
+        SinkState {
+            name: "archive".to_owned(),
+            kind: kind.clone(),
+            state,
+            last_success_ms: s.last_success_ms,
+            retries: s.retries,
+            error: s.error,
+        }
+    })
 }
 
 /// The failed tries of micro-batches that are in some phase.

@@ -5,6 +5,8 @@
 //! of the lake. On the local file system every object is fsynced before the upload counts as done; the object store crate
 //! leaves that out.
 
+mod objects;
+
 use super::config::LakeConfig;
 use super::error::{LakeError, StartError};
 use super::parquet::Written;
@@ -15,14 +17,13 @@ use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
-use object_store::{ObjectStore, PutPayload, RetryConfig, WriteMultipart};
+use object_store::{ObjectStore, PutPayload, RetryConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
 use tokio::runtime::Runtime;
 
 /// Which table a file belongs to.
@@ -120,12 +121,27 @@ pub struct Lake {
     prefix: ObjectPath,
     /// The folder, when the lake is on the local file system.
     local: Option<PathBuf>,
-    runtime: Runtime,
+    runtime: OwnRuntime,
     timeout: Duration,
 }
 
-/// Larger files go up in parts of this size.
-const PART: usize = 16 << 20;
+/// The client's own runtime. It may be dropped anywhere: a plain one panics when that is inside another.
+struct OwnRuntime(Option<Runtime>);
+
+impl OwnRuntime {
+    fn block_on<F: Future>(&self, what: F) -> F::Output {
+        // reason: it is taken out when it is dropped, and only then
+        self.0.as_ref().expect("a runtime").block_on(what)
+    }
+}
+
+impl Drop for OwnRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
 
 impl Lake {
     /// Makes the client; asks nothing of the network.
@@ -137,6 +153,7 @@ impl Lake {
             .enable_all()
             .build()
             .map_err(|e| StartError::Lake(e.to_string()))?;
+        let runtime = OwnRuntime(Some(runtime));
         let timeout = config.timeout.to_duration();
         let folder = match config.url.strip_prefix("file://") {
             Some(path) => Some(PathBuf::from(path)),
@@ -159,31 +176,7 @@ impl Lake {
     /// # Errors
     /// When it did not get there in full; it may be tried again.
     pub fn put_file(&self, from: &Path, file: &LakeFile) -> Result<(), LakeError> {
-        let to = self.path(&file.path);
-        self.run(&file.path, async {
-            let io = |source| LakeError::Io { path: from.to_owned(), source };
-            if file.bytes <= PART as u64 {
-                let bytes = tokio::fs::read(from).await.map_err(io)?;
-                self.store.put(&to, PutPayload::from(bytes)).await.map_err(|e| store_error(&file.path, e))?;
-                return Ok(());
-            }
-            let mut source = tokio::fs::File::open(from).await.map_err(io)?;
-            let upload = self.store.put_multipart(&to).await.map_err(|e| store_error(&file.path, e))?;
-            let mut upload = WriteMultipart::new_with_chunk_size(upload, PART);
-            loop {
-                upload.wait_for_capacity(2).await.map_err(|e| store_error(&file.path, e))?;
-                let mut part = vec![0u8; PART];
-                let n = source.read(&mut part).await.map_err(io)?;
-                if n == 0 {
-                    break;
-                }
-                part.truncate(n);
-                upload.put(part.into());
-            }
-            upload.finish().await.map_err(|e| store_error(&file.path, e))?;
-            Ok(())
-        })?;
-        self.make_durable(&file.path)
+        self.put_object(from, &file.path, file.bytes)
     }
 
     /// Puts the manifest, after the files that it names.
@@ -207,7 +200,7 @@ impl Lake {
         name.split('/').fold(self.prefix.clone(), |path, part| path.child(part))
     }
 
-    fn run(&self, path: &str, what: impl Future<Output = Result<(), LakeError>>) -> Result<(), LakeError> {
+    fn run<T>(&self, path: &str, what: impl Future<Output = Result<T, LakeError>>) -> Result<T, LakeError> {
         let late = || LakeError::Timeout { path: path.to_owned(), seconds: self.timeout.as_secs() };
         self.runtime.block_on(async { tokio::time::timeout(self.timeout, what).await.unwrap_or_else(|_| Err(late())) })
     }
@@ -288,6 +281,7 @@ fn options<K: std::str::FromStr>(table: &BTreeMap<String, String>) -> Result<Vec
 
 #[cfg(test)]
 mod tests {
+    use super::objects::PART;
     use super::*;
     use crate::event::{Offset, OffsetRange};
 
@@ -312,6 +306,43 @@ mod tests {
                     .unwrap();
             assert_eq!(serde_json::from_str::<Manifest>(&text).unwrap(), manifest);
         }
+    }
+
+    #[test]
+    fn an_object_that_was_put_is_listed_has_its_size_and_comes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let lake = Lake::open(&LakeConfig::default(), dir.path()).unwrap();
+        let list = |after: &str| {
+            let mut all = Vec::new();
+            lake.list_objects("journal/a", after, &mut |name, size| all.push((name.to_owned(), size))).unwrap();
+            all.sort();
+            all
+        };
+        assert_eq!((list(""), lake.object_size("journal/a/1").unwrap()), (vec![], None));
+        let (from, to) = (dir.path().join("x"), dir.path().join("y"));
+        assert!(!lake.get_object("journal/a/1", &to).unwrap());
+        for (name, size) in [("journal/a/1", 10), ("journal/a/2", PART + 5), ("journal/b/3", 7)] {
+            fs::write(&from, vec![b'x'; size]).unwrap();
+            lake.put_object(&from, name, size as u64).unwrap();
+        }
+        assert_eq!(list(""), [("1".to_owned(), 10), ("2".to_owned(), PART as u64 + 5)]);
+        assert_eq!(list("1"), [("2".to_owned(), PART as u64 + 5)]);
+        assert_eq!(lake.object_size("journal/a/2").unwrap(), Some(PART as u64 + 5));
+        assert!(lake.get_object("journal/a/2", &to).unwrap());
+        assert_eq!(fs::read(&to).unwrap(), vec![b'x'; PART + 5]);
+        fs::rename(dir.path().join("lake"), dir.path().join("away")).unwrap();
+        fs::write(dir.path().join("lake"), b"in the way").unwrap();
+        assert!(lake.list_objects("journal/a", "", &mut |_, _| {}).is_err(), "an outage is no empty archive");
+        assert!(lake.put_object(&from, "journal/a/4", 7).is_err());
+    }
+
+    #[test]
+    fn a_lake_may_be_dropped_inside_a_runtime() {
+        let dir = tempfile::tempdir().unwrap();
+        let lake = Lake::open(&LakeConfig::default(), dir.path()).unwrap();
+        assert_eq!(lake.object_size("x").unwrap(), None);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async move { drop(lake) });
     }
 
     #[test]

@@ -1,24 +1,35 @@
-//! `snowshed journal cat`: the raw truth, one JSON object a line.
+//! `snowshed journal cat`: the raw truth, one JSON object a line; of a data directory, or of archived segments.
 
 use super::Exit;
 use crate::config::Loaded;
 use crate::event::{Offset, Replay, payload_json, replay_json, thrift};
-use crate::journal::{Entry, Journal, RecordKind};
+use crate::journal::{Entry, Journal, RecordKind, SegmentStream};
 use crate::platform::fs::RealFs;
 use clap::{Args, Subcommand};
-use std::io::{BufWriter, Write};
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Subcommand, Debug)]
 pub(super) enum JournalCommand {
-    /// Print records as JSON lines, in offset order; reads a data directory at rest or in use
+    /// Print records as JSON lines, in offset order; reads a data directory at rest or in use, or archived segments
     Cat(CatArgs),
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  snowshed journal cat --from 1200 --to 1300             records of the configured data directory
+  snowshed journal cat data/lake/journal/*/              everything that was archived
+  snowshed journal cat 000…000-000…120.seg.zst           one archived segment, fetched from the lake";
+
 #[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct CatArgs {
+    /// Segments (`.seg`, `.seg.zst`), or folders of them, instead of a data directory
+    #[arg(value_name = "FILE", conflicts_with = "data")]
+    files: Vec<PathBuf>,
     /// Data directory; by default what the configuration says
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -35,7 +46,8 @@ const BLOCK: u64 = 4 << 20;
 
 pub(super) fn journal(loaded: &Loaded, command: JournalCommand) -> Exit {
     let JournalCommand::Cat(args) = command;
-    match cat(loaded, &args) {
+    let done = if args.files.is_empty() { cat(loaded, &args) } else { cat_files(&args) };
+    match done {
         Ok(()) => Exit::Done,
         Err(why) => {
             eprintln!("snowshed journal cat: {why}");
@@ -75,6 +87,63 @@ fn cat(loaded: &Loaded, args: &CatArgs) -> Result<(), String> {
     }
     let _ = out.flush();
     Ok(())
+}
+
+/// Prints segments that stand by themselves. Records that two of them hold are printed once.
+fn cat_files(args: &CatArgs) -> Result<(), String> {
+    let (from, to) = (Offset(args.from.unwrap_or(0)), Offset(args.to.unwrap_or(u64::MAX)));
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut line = String::new();
+    let mut next = from;
+    for path in segment_files(&args.files)? {
+        let say = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
+        let file = File::open(&path).map_err(|e| say(&e))?;
+        let bytes: Box<dyn Read> = match path.extension().is_some_and(|e| e == "zst") {
+            true => Box::new(zstd::Decoder::new(file).map_err(|e| say(&e))?),
+            false => Box::new(file),
+        };
+        let mut segment = SegmentStream::open(BufReader::with_capacity(BLOCK as usize, bytes)).map_err(|e| say(&e))?;
+        while let Some(entry) = segment.next_entry().map_err(|e| say(&e))? {
+            if entry.offset >= to {
+                break;
+            }
+            if entry.offset < next {
+                continue;
+            }
+            next = entry.offset.next();
+            line.clear();
+            write_line(&entry, &mut line);
+            line.push('\n');
+            if out.write_all(line.as_bytes()).is_err() {
+                // Whoever read the pipe has seen enough.
+                return Ok(());
+            }
+        }
+    }
+    let _ = out.flush();
+    Ok(())
+}
+
+/// The files that were named and those in the folders that were named, in the order of their first records.
+fn segment_files(named: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
+    let mut files = Vec::new();
+    for path in named {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let say = |e: std::io::Error| format!("{}: {e}", path.display());
+        for entry in path.read_dir().map_err(say)? {
+            let file = entry.map_err(say)?.path();
+            let name = file.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+            if name.ends_with(".seg") || name.ends_with(".seg.zst") {
+                files.push(file);
+            }
+        }
+    }
+    // Names begin with the number of the first record, in twenty digits.
+    files.sort_by(|a, b| a.file_name().cmp(&b.file_name()));
+    Ok(files)
 }
 
 fn write_line(entry: &Entry, line: &mut String) {

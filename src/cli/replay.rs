@@ -29,7 +29,7 @@ pub(super) struct ReplayArgs {
     /// Only events that arrived then or later: RFC 3339, or a span that ends now (`2h`)
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Only failures that concern this schema; parts of its version may be `*`
+    /// Only failures in which any problem concerns this schema; parts of its version may be `*`
     #[arg(long, value_name = "IGLU_URI")]
     schema: Option<String>,
     /// Look at everything and change nothing

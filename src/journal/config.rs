@@ -32,6 +32,9 @@ pub struct Config {
     /// When all segments together are larger than this, those that every consumer is past go before `retention` is over.
     /// `0` sets no such limit.
     pub retention_bytes: ByteSize,
+    /// Whether closed segments are kept for good, compressed, in the lake below `journal/`. None is removed from local disk
+    /// before it is there.
+    pub archive: bool,
     /// How much of the newest closed segments is read and verified at start; older ones are verified when they are read.
     pub verify_bytes: ByteSize,
     /// Whether the next segment's blocks are written ahead, in the background: syncs are then faster and wait for no other
@@ -55,6 +58,7 @@ impl Default for Config {
             tail_bytes: ByteSize::mib(32),
             retention: Span::from_secs(24 * 3600),
             retention_bytes: ByteSize(0),
+            archive: true,
             verify_bytes: ByteSize::mib(1024),
             prepare: true,
             fsync: true,

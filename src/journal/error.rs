@@ -165,6 +165,27 @@ pub enum ReadError {
     Closed,
 }
 
+/// Why a segment that is read as a stream cannot be read on.
+#[derive(Debug, thiserror::Error)]
+pub enum SegmentError {
+    /// It is not what was written, or it ends too early.
+    #[error("the segment is damaged at record {offset}, byte {position}: {what}")]
+    Damaged {
+        /// Where in the segment.
+        position: u64,
+        /// The first record that cannot be read.
+        offset: Offset,
+        /// What was found.
+        what: &'static str,
+    },
+    /// A newer program wrote it.
+    #[error("the segment was written by a newer snowshed ({0}); this one knows format {format}", format = super::FORMAT)]
+    Newer(String),
+    /// Its source gave no more bytes.
+    #[error("the segment cannot be read: {0}")]
+    Io(io::Error),
+}
+
 impl From<ReadError> for io::Error {
     fn from(e: ReadError) -> io::Error {
         match e {

@@ -12,7 +12,7 @@ use super::recover::{Recovered, Recovery, recover};
 use super::segment;
 use super::spare::{Preparer, Spare};
 use super::stage::Writer;
-use super::view::View;
+use super::view::{SegmentView, View};
 use crate::event::{Offset, OffsetRange};
 use crate::platform::clock::{Clock, Millis};
 use crate::platform::fs::{FileLock, Fs, read_file};
@@ -198,20 +198,28 @@ impl Journal {
 
     /// The segments, oldest first; the last one may be open.
     pub fn segments(&self) -> Vec<SegmentInfo> {
-        let keeper = &self.0.keeper;
-        let info = |s: super::view::SegmentView| SegmentInfo {
+        self.0.keeper.view.segments().into_iter().map(|s| self.info(&s)).collect()
+    }
+
+    /// The first closed segment that ends beyond `from`. Sleeps until there is one; `None` when the journal is closed
+    /// before. Its file stays until every consumer is past it (see [`Journal::release`]).
+    pub fn next_closed(&self, from: Offset) -> Option<SegmentInfo> {
+        self.0.keeper.view.closed_beyond(from).map(|s| self.info(&s))
+    }
+
+    fn info(&self, s: &SegmentView) -> SegmentInfo {
+        SegmentInfo {
             range: OffsetRange::new(s.first, s.end),
-            path: segment::path(&keeper.dir, s.first),
+            path: segment::path(&self.0.keeper.dir, s.first),
             bytes: s.bytes,
             created_ms: s.created_ms,
             closed_ms: s.closed_ms,
-        };
-        keeper.view.segments().into_iter().map(info).collect()
+        }
     }
 
     /// What the keeper does every few seconds, now.
     #[cfg(test)]
-    pub(super) fn sweep(&self) {
+    pub(crate) fn sweep(&self) {
         let now = self.0.keeper.clock.now_ms();
         self.0.keeper.roll_by_age(now);
         self.0.keeper.sweep(now);

@@ -24,6 +24,7 @@ mod scan;
 mod segment;
 mod spare;
 mod stage;
+mod stream;
 mod view;
 mod walk;
 
@@ -32,13 +33,14 @@ mod tests;
 
 pub use append::{Append, Appender};
 pub use config::Config;
-pub use error::{AppendError, Damage, Full, OpenError, ReadError};
+pub use error::{AppendError, Damage, Full, OpenError, ReadError, SegmentError};
 pub use handle::{Journal, SegmentInfo};
 pub use read_only::ReadOnly;
 pub use reader::Reader;
 pub use record::{Entry, JournalBatch, Receipt, Record, RecordKind};
 pub use recover::Recovery;
 pub use scan::Torn;
+pub use stream::SegmentStream;
 
 /// Format version of the files that we write. A journal of a newer one is refused.
 pub const FORMAT: u16 = 1;

@@ -68,6 +68,8 @@ pub(super) enum Found {
 pub(super) struct View {
     state: Mutex<State>,
     grown: Condvar,
+    /// A segment was closed.
+    sealed: Condvar,
     end: AtomicU64,
     ring_limit: usize,
 }
@@ -75,7 +77,13 @@ pub(super) struct View {
 impl View {
     pub(super) fn new(segments: Vec<SegmentView>, end: Offset, ring_limit: usize) -> Self {
         let state = State { segments: segments.into(), end, ..State::default() };
-        View { state: Mutex::new(state), grown: Condvar::new(), end: AtomicU64::new(end.0), ring_limit }
+        View {
+            state: Mutex::new(state),
+            grown: Condvar::new(),
+            sealed: Condvar::new(),
+            end: AtomicU64::new(end.0),
+            ring_limit,
+        }
     }
 
     /// Next record to be written; all below are durable.
@@ -135,7 +143,23 @@ impl View {
         open.closed_ms = Some(now_ms);
         let closed = open.clone();
         open.index = None;
+        drop(state);
+        self.sealed.notify_all();
         Some(closed)
+    }
+
+    /// The first closed segment that ends beyond `from`. Waits for one; `None` when the journal closes before.
+    pub(super) fn closed_beyond(&self, from: Offset) -> Option<SegmentView> {
+        let mut state = self.state.lock();
+        loop {
+            if let Some(segment) = state.segments.iter().find(|s| s.closed_ms.is_some() && s.end > from) {
+                return Some(SegmentView { index: None, ..segment.clone() });
+            }
+            if state.closed {
+                return None;
+            }
+            self.sealed.wait(&mut state);
+        }
     }
 
     /// All segments, oldest first.
@@ -157,6 +181,7 @@ impl View {
     pub(super) fn close(&self) {
         self.state.lock().closed = true;
         self.grown.notify_all();
+        self.sealed.notify_all();
     }
 
     /// Where record `wanted` is; from memory at most about `max_bytes` and at least one group.

@@ -108,7 +108,7 @@ pub enum RawKind {
 /// Where data leave to.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct SinkState {
-    /// `lake`, `warehouse`, or the name of a topic.
+    /// `lake`, `warehouse`, `archive`, or the name of a topic.
     pub name: String,
     /// What it is: `duckdb`, `file`, `kafka`, …
     pub kind: String,

@@ -1,14 +1,17 @@
 //! Which failures are to be replayed.
 
+use crate::event::Failure;
 use crate::platform::clock::Millis;
 use crate::platform::units::Span;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 /// The question.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Ask {
     /// Only events that arrived at this time or later, milliseconds.
     pub since: Option<Millis>,
-    /// Only failures that concern this schema.
+    /// Only failures that concern this schema: any of the problems that the bad row lists names it.
     pub schema: Option<SchemaPattern>,
     /// Look, and change nothing.
     pub dry_run: bool,
@@ -50,11 +53,27 @@ impl Ask {
         Ok(Ask { since: since.map(time).transpose()?, schema: schema.map(SchemaPattern::parse).transpose()?, dry_run })
     }
 
-    /// Whether a failure of this schema and arrival is meant.
-    pub(super) fn takes(&self, schema: Option<&str>, arrived: Millis) -> bool {
-        self.since.is_none_or(|since| arrived >= since)
-            && self.schema.as_ref().is_none_or(|pattern| schema.is_some_and(|uri| pattern.fits(uri)))
+    /// Whether this failure is meant.
+    pub(super) fn takes(&self, failure: &Failure) -> bool {
+        let is_named = |pattern: &SchemaPattern| {
+            failure.cause.schema.as_deref().is_some_and(|uri| pattern.fits(uri))
+                || pattern.is_named_by(&failure.bad_row)
+        };
+        self.since.is_none_or(|since| failure.collector_ms >= since) && self.schema.as_ref().is_none_or(is_named)
     }
+}
+
+/// A bad row, as far as it says what is wrong. What the tracker sent is in another part of it.
+#[derive(Deserialize)]
+struct BadRow<'a> {
+    #[serde(borrow)]
+    data: BadRowData<'a>,
+}
+
+#[derive(Deserialize)]
+struct BadRowData<'a> {
+    #[serde(borrow)]
+    failure: &'a RawValue,
 }
 
 impl SchemaPattern {
@@ -86,6 +105,22 @@ impl SchemaPattern {
     /// What every URI that fits begins with.
     pub(super) fn prefix(&self) -> &str {
         &self.prefix
+    }
+
+    /// A regular expression for the URIs that fit.
+    pub(super) fn expression(&self) -> String {
+        let part = |part: &Option<u32>| part.map_or("[0-9]+".to_owned(), |n| n.to_string());
+        format!("{}{}", regex::escape(&self.prefix), self.version.iter().map(part).collect::<Vec<_>>().join("-"))
+    }
+
+    /// Whether a problem that this bad row lists is about a schema that fits.
+    fn is_named_by(&self, bad_row: &str) -> bool {
+        if !bad_row.contains(&self.prefix) {
+            return false;
+        }
+        let Ok(BadRow { data }) = serde_json::from_str(bad_row) else { return false };
+        let mut strings = data.failure.get().split('"');
+        strings.any(|uri| self.fits(uri))
     }
 
     /// Whether a URI fits.
@@ -122,6 +157,25 @@ mod tests {
             assert!(!other.iter().any(|v| pattern.fits(&cart(v))), "{pattern:?}");
             assert!(!pattern.fits("iglu:com.acme/carts/jsonschema/1-0-0"));
         }
+    }
+
+    #[test]
+    fn a_pattern_is_named_by_any_problem_of_a_bad_row_and_not_by_what_the_tracker_sent() {
+        let row = |failure: &str, payload: &str| {
+            let key = |uri: &str| format!(r#"{{"schemaKey":"{uri}","error":{{"error":"ResolutionError"}}}}"#);
+            format!(
+                r#"{{"schema":"iglu:x","data":{{"failure":{{"messages":[{},{}]}},"payload":"{payload}"}}}}"#,
+                key("iglu:com.acme/cart/jsonschema/1-0-0"),
+                key(failure)
+            )
+        };
+        let pattern = SchemaPattern::parse("iglu:com.acme/user/jsonschema/1-*-*").unwrap();
+        let user = "iglu:com.acme/user/jsonschema/1-0-2";
+        assert!(pattern.is_named_by(&row(user, "")));
+        assert!(!pattern.is_named_by(&row("iglu:com.acme/user/jsonschema/2-0-0", user)));
+        assert!(!pattern.is_named_by("no JSON with iglu:com.acme/user/jsonschema/1-0-2"));
+        assert_eq!(pattern.expression(), r"iglu:com\.acme/user/jsonschema/1-[0-9]+-[0-9]+");
+        assert!(regex::Regex::new(&format!("^{}$", pattern.expression())).unwrap().is_match(user));
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub(super) enum ChooseError {
     Memory(#[from] SpeedError),
     #[error("the table of bad rows has other columns than this program makes")]
     Shape,
+    #[error("the warehouse gave {given} of the {counted} failures that it counts")]
+    Short { given: u64, counted: u64 },
 }
 
 /// All failures of a question, in journal order.
@@ -47,6 +49,9 @@ pub(super) struct Choice<'a> {
     /// The last committed failure that was given.
     last: Option<EventAddr>,
     committed_done: bool,
+    /// Committed failures that stood when it was looked, and how many of them were given or passed over.
+    counted: u64,
+    given: u64,
     /// Repaired in memory, though the warehouse does not know it yet.
     repaired: HashSet<EventAddr>,
     memory: Vec<Chosen>,
@@ -80,7 +85,7 @@ impl<'a> Choice<'a> {
         let chosen: Vec<Chosen> = tail
             .failures
             .iter()
-            .filter(|f| ask.takes(f.failure.cause.schema.as_deref(), f.failure.collector_ms))
+            .filter(|f| ask.takes(&f.failure))
             .map(|f| Chosen { addr: f.addr, whole: is_whole(f.failure.cause.kind.name()) })
             .collect();
         let repaired_here = tail.repaired.iter().filter(|addr| addr.offset >= boundary).count() as u64;
@@ -91,6 +96,8 @@ impl<'a> Choice<'a> {
             boundary,
             last: None,
             committed_done: false,
+            counted: count(0)?,
+            given: 0,
             total: count(0)? + chosen.len() as u64,
             already_repaired: count(1)? + repaired_here,
             not_yet: memory.tally.failed.saturating_sub(kept),
@@ -103,22 +110,25 @@ impl<'a> Choice<'a> {
     pub(super) fn next_page(&mut self) -> Result<Vec<Chosen>, ChooseError> {
         while !self.committed_done {
             let mut page = self.committed()?;
-            self.committed_done = page.len() < PAGE;
-            self.last = page.last().map(|(chosen, _)| chosen.addr).or(self.last);
-            // The version of a schema is compared here, in one way for both layers.
-            page.retain(|(_, schema)| self.ask.schema.as_ref().is_none_or(|p| p.fits(schema)));
+            self.last = page.last().map(|chosen| chosen.addr).or(self.last);
             let before = page.len() as u64;
-            page.retain(|(chosen, _)| !self.repaired.contains(&chosen.addr));
+            self.given += before;
+            self.committed_done = page.is_empty();
+            // Meanwhile only those that are repaired in memory may have been marked.
+            if self.committed_done && self.given + (self.repaired.len() as u64) < self.counted {
+                return Err(ChooseError::Short { given: self.given, counted: self.counted });
+            }
+            page.retain(|chosen| !self.repaired.contains(&chosen.addr));
             self.already_repaired += before - page.len() as u64;
             if !page.is_empty() {
-                return Ok(page.into_iter().map(|(chosen, _)| chosen).collect());
+                return Ok(page);
             }
         }
         let rest = self.memory.split_off(PAGE.min(self.memory.len()));
         Ok(std::mem::replace(&mut self.memory, rest))
     }
 
-    fn committed(&self) -> Result<Vec<(Chosen, String)>, ChooseError> {
+    fn committed(&self) -> Result<Vec<Chosen>, ChooseError> {
         let (mut condition, params) = condition(self.ask);
         condition.push_str(&format!(" AND repaired_at IS NULL AND journal_offset < {}", self.boundary));
         if let Some(EventAddr { offset, index }) = self.last {
@@ -127,7 +137,7 @@ impl<'a> Choice<'a> {
             ));
         }
         let sql = format!(
-            "SELECT journal_offset, event_index, kind, coalesce(schema, '') FROM atomic.bad_rows WHERE {condition} \
+            "SELECT journal_offset, event_index, kind FROM atomic.bad_rows WHERE {condition} \
              ORDER BY journal_offset, event_index LIMIT {PAGE}"
         );
         let mut rows = Rows::default();
@@ -148,8 +158,14 @@ fn condition(ask: &Ask) -> (String, Vec<SqlParam>) {
         sql.push_str(&format!(" AND collector_tstamp >= make_timestamp({})", since.saturating_mul(1000)));
     }
     if let Some(pattern) = &ask.schema {
-        sql.push_str(" AND starts_with(schema, ?)");
-        params.push(SqlParam::Text(pattern.prefix().to_owned()));
+        // As `Ask::takes`: the cause, or any of the problems that the bad row lists.
+        sql.push_str(
+            " AND (regexp_full_match(coalesce(schema, ''), ?) OR (contains(bad_row::VARCHAR, ?) AND \
+             regexp_matches(coalesce(json_extract(bad_row, '$.data.failure')::VARCHAR, ''), ?)))",
+        );
+        let expression = pattern.expression();
+        let quoted = format!("\"{expression}\"");
+        params.extend([expression, pattern.prefix().to_owned(), quoted].map(SqlParam::Text));
     }
     (sql, params)
 }
@@ -162,15 +178,14 @@ fn is_whole(kind: &str) -> bool {
         .any(|whole| whole.name() == kind)
 }
 
-fn read(batch: &RecordBatch, into: &mut Vec<(Chosen, String)>) -> Option<()> {
+fn read(batch: &RecordBatch, into: &mut Vec<Chosen>) -> Option<()> {
     let offsets = batch.columns().first()?.as_primitive_opt::<UInt64Type>()?;
     let indexes = batch.columns().get(1)?.as_primitive_opt::<UInt32Type>()?;
-    let (kinds, schemas) =
-        (batch.columns().get(2)?.as_string_opt::<i32>()?, batch.columns().get(3)?.as_string_opt::<i32>()?);
+    let kinds = batch.columns().get(2)?.as_string_opt::<i32>()?;
     for row in 0..batch.num_rows() {
         let addr = EventAddr { offset: Offset(offsets.value(row)), index: indexes.value(row) };
         let kind = if kinds.is_valid(row) { kinds.value(row) } else { "" };
-        into.push((Chosen { addr, whole: is_whole(kind) }, schemas.value(row).to_owned()));
+        into.push(Chosen { addr, whole: is_whole(kind) });
     }
     Some(())
 }

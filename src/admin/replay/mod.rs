@@ -8,10 +8,12 @@ mod ask;
 mod choose;
 mod report;
 mod run;
+mod source;
 
 pub use ask::{Ask, AskError};
 pub use report::{Progress, StillFailing, Summary, Update};
 
+use super::archive::Archive;
 use crate::batch::warehouse::Reader;
 use crate::enrich::Enricher;
 use crate::journal::Journal;
@@ -35,6 +37,8 @@ pub struct Deps {
     pub warehouse: Arc<dyn Reader>,
     /// Original records, and where replays go.
     pub journal: Journal,
+    /// Original records that are no longer in the journal.
+    pub archive: Archive,
     /// Today's enrichment.
     pub enricher: Arc<Enricher>,
     /// Today's schemas.

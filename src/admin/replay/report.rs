@@ -50,7 +50,7 @@ pub struct Summary {
     pub repaired: u64,
     /// They still fail.
     pub still_failing: u64,
-    /// Their request is no longer in the journal.
+    /// Their request is neither in the journal nor in its archive.
     pub gone: u64,
     /// Failures that earlier runs have repaired.
     pub already_repaired: u64,

@@ -3,17 +3,16 @@
 use super::ask::Ask;
 use super::choose::{Choice, Chosen};
 use super::report::{Tally, Update};
+use super::source::{Found, Source};
 use super::{Deps, report};
 use crate::event::replay::{Carried, Replay};
 use crate::event::{Offset, Outcome, Processed, SchemaKey};
-use crate::journal::{AppendError, Entry, JournalBatch, ReadError, Record, RecordKind};
+use crate::journal::{AppendError, Entry, Record, RecordKind};
 use crate::pipeline::backoff::Backoff;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Sender;
 
-/// Bytes of the journal that are read at once; failures often stand close together.
-const BLOCK: u64 = 1 << 20;
 /// Replays of one append.
 const MAX_RECORDS: usize = 256;
 /// … and their bytes.
@@ -43,7 +42,7 @@ pub(super) fn run(deps: &Deps, ask: &Ask, updates: &Sender<Update>) -> Update {
         updates,
         tally: Tally::default(),
         told: Instant::now(),
-        block: None,
+        source: Source::new(&deps.journal, &deps.archive, &deps.drain),
         waiting: Waiting::default(),
         asked: HashSet::new(),
     };
@@ -81,7 +80,7 @@ struct Run<'a> {
     updates: &'a Sender<Update>,
     tally: Tally,
     told: Instant,
-    block: Option<JournalBatch>,
+    source: Source,
     waiting: Waiting,
     /// Schemas that registries were asked for again.
     asked: HashSet<SchemaKey>,
@@ -115,6 +114,9 @@ impl Run<'_> {
         if self.deps.drain.is_raised() {
             return Err(Stop("the program is stopping".to_owned()));
         }
+        if self.updates.is_closed() {
+            return Err(Stop("whoever asked for it has left".to_owned()));
+        }
         if self.told.elapsed() >= TELL {
             self.told = Instant::now();
             let progress = report::Progress { ..self.tally.progress };
@@ -139,9 +141,16 @@ impl Run<'_> {
         let Some(first) = chosen.first() else { return Ok(()) };
         let all = chosen.len() as u64;
         let at = first.addr.offset;
-        let Some(entry) = self.read(at)? else {
-            self.tally.gone += all;
-            return Ok(());
+        let entry = match self.source.read(at)? {
+            Found::Record(entry) => entry,
+            Found::Gone => {
+                self.tally.gone += all;
+                return Ok(());
+            }
+            Found::Damaged(what) => {
+                self.tally.cannot("not_replayable", &what, all);
+                return Ok(());
+            }
         };
         let (mut replay, carried) = match entry.kind {
             RecordKind::Payload => (header(at, Carried::Payload), entry.body),
@@ -191,19 +200,6 @@ impl Run<'_> {
             self.append()?;
         }
         Ok(())
-    }
-
-    /// The record at an offset; `None` when it is no longer there.
-    fn read(&mut self, at: Offset) -> Result<Option<Entry>, Stop> {
-        if !self.block.as_ref().is_some_and(|b| b.range.contains(at)) {
-            self.block = match self.deps.journal.reader(at) {
-                Ok(mut reader) => reader.next(BLOCK, Duration::ZERO)?,
-                Err(ReadError::Gone { .. } | ReadError::Beyond { .. }) => None,
-                Err(e) => return Err(e.into()),
-            };
-        }
-        let entries = self.block.as_ref().map_or(&[][..], |b| &b.records);
-        Ok(entries.binary_search_by_key(&at, |e| e.offset).ok().and_then(|i| entries.get(i)).cloned())
     }
 
     /// Today's outcomes. A failure may come from an answer that a registry gave long ago: the registries are asked once more
@@ -263,24 +259,20 @@ impl Run<'_> {
         if records.is_empty() {
             return Ok(());
         }
-        let ends: u64 = records.iter().map(|(_, n)| n).sum();
-        match self.append_now(records.iter().map(|(record, _)| record.clone()).collect()) {
-            Ok(end) => self.answered(end, ends),
-            Err(AppendError::TooLarge { .. }) => {
-                for (record, n) in records {
-                    match self.append_now(vec![record]) {
-                        Ok(end) => self.answered(end, n)?,
-                        Err(e @ AppendError::TooLarge { .. }) => {
-                            self.tally.progress.passing -= n;
-                            self.tally.cannot("not_replayable", &e.to_string(), n);
-                        }
-                        Err(e) => return Err(e.into()),
-                    }
-                }
-                Ok(())
-            }
-            Err(e) => Err(e.into()),
+        let (records, ends): (Vec<Record>, Vec<u64>) = records.into_iter().unzip();
+        if let Ok(end) = self.append_now(&records)? {
+            return self.answered(end, ends.iter().sum());
         }
+        for (record, n) in records.into_iter().zip(ends) {
+            match self.append_now(std::slice::from_ref(&record))? {
+                Ok(end) => self.answered(end, n)?,
+                Err(too_large) => {
+                    self.tally.progress.passing -= n;
+                    self.tally.cannot("not_replayable", &too_large, n);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn answered(&mut self, end: Offset, failures: u64) -> Result<(), Stop> {
@@ -289,15 +281,20 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Events of trackers come first: while the journal has no room, this waits.
-    fn append_now(&self, records: Vec<Record>) -> Result<Offset, AppendError> {
+    /// Events of trackers come first: while the journal has no room, this waits. The inner error says that the
+    /// records are larger than what it takes at all.
+    fn append_now(&mut self, records: &[Record]) -> Result<Result<Offset, String>, Stop> {
         let appender = self.deps.journal.appender();
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
         loop {
-            match appender.append_blocking(records.clone()) {
-                Ok(receipt) => return Ok(receipt.range().to),
-                Err(AppendError::Full(_)) if !self.deps.drain.sleep(backoff.pause()) => {}
-                Err(e) => return Err(e),
+            match appender.append_blocking(records.to_vec()) {
+                Ok(receipt) => return Ok(Ok(receipt.range().to)),
+                Err(e @ AppendError::TooLarge { .. }) => return Ok(Err(e.to_string())),
+                Err(AppendError::Full(_)) => {
+                    self.breathe()?;
+                    self.deps.drain.sleep(backoff.pause());
+                }
+                Err(e) => return Err(e.into()),
             }
         }
     }

@@ -9,6 +9,8 @@ use super::config::Reader;
 use crate::enrich::step::{Enrichment, StepContext};
 use crate::event::SchemaKey;
 use crate::event::json::write_string;
+use crate::telemetry::Metrics;
+use prometheus_client::metrics::counter::Counter;
 
 /// Longest value of `org.ietf/http_cookie`, in characters.
 pub(super) const MAX_VALUE: usize = 4096;
@@ -18,6 +20,8 @@ struct Cookies {
     key: SchemaKey,
     context: SchemaKey,
     wanted: Vec<String>,
+    /// Wanted cookies that were left out for their length.
+    skipped: Counter,
 }
 
 /// Reads the configuration.
@@ -25,7 +29,7 @@ pub(super) fn build(config: &StepConfig) -> Result<Box<dyn Enrichment>, Vec<Stri
     let mut read = Reader::new(config.parameters());
     let wanted = read.texts("cookies");
     let context = SchemaKey::new("org.ietf", "http_cookie", "jsonschema", (1, 0, 0));
-    read.finish(Cookies { key: config.schema.clone(), context, wanted })
+    read.finish(Cookies { key: config.schema.clone(), context, wanted, skipped: Counter::default() })
 }
 
 impl Enrichment for Cookies {
@@ -37,6 +41,11 @@ impl Enrichment for Cookies {
         Some(&self.key)
     }
 
+    fn register(&self, metrics: &Metrics) {
+        let help = "Cookies left out because their values are longer than the schema of the context takes; an event that waits for a schema counts twice";
+        metrics.register("enrich_cookies_skipped", help, self.skipped.clone());
+    }
+
     fn apply(&self, cx: &mut StepContext<'_>) {
         let headers = cx.headers;
         for header in headers {
@@ -45,9 +54,14 @@ impl Enrichment for Cookies {
                 continue;
             }
             for (name, value) in pairs(value) {
-                if self.wanted.iter().any(|w| w == name) && value.is_none_or(|v| v.chars().count() <= MAX_VALUE) {
-                    cx.derive(self.context.clone(), context(name, value));
+                if !self.wanted.iter().any(|w| w == name) {
+                    continue;
                 }
+                if value.is_some_and(|v| v.chars().count() > MAX_VALUE) {
+                    self.skipped.inc();
+                    continue;
+                }
+                cx.derive(self.context.clone(), context(name, value));
             }
         }
     }

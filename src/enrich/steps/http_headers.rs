@@ -6,7 +6,9 @@ use super::cookies::MAX_VALUE;
 use crate::enrich::step::{Enrichment, StepContext};
 use crate::event::SchemaKey;
 use crate::event::json::write_string;
+use crate::telemetry::Metrics;
 use fancy_regex::{Regex, RegexBuilder};
+use prometheus_client::metrics::counter::Counter;
 
 /// Steps of back-tracking before a pattern is given up on a name.
 const BACKTRACK_LIMIT: usize = 100_000;
@@ -16,6 +18,8 @@ struct HttpHeaders {
     key: SchemaKey,
     context: SchemaKey,
     pattern: Regex,
+    /// Headers that were left out for their length.
+    skipped: Counter,
 }
 
 /// Reads the configuration; the pattern is compiled here and not per event.
@@ -35,7 +39,7 @@ pub(super) fn build(config: &StepConfig) -> Result<Box<dyn Enrichment>, Vec<Stri
         }
     }
     let context = SchemaKey::new("org.ietf", "http_header", "jsonschema", (1, 0, 0));
-    read.finish(HttpHeaders { key: config.schema.clone(), context, pattern })
+    read.finish(HttpHeaders { key: config.schema.clone(), context, pattern, skipped: Counter::default() })
 }
 
 impl Enrichment for HttpHeaders {
@@ -45,6 +49,11 @@ impl Enrichment for HttpHeaders {
 
     fn config_key(&self) -> Option<&SchemaKey> {
         Some(&self.key)
+    }
+
+    fn register(&self, metrics: &Metrics) {
+        let help = "Headers left out because they are longer than the schema of the context takes; an event that waits for a schema counts twice";
+        metrics.register("enrich_headers_skipped", help, self.skipped.clone());
     }
 
     fn apply(&self, cx: &mut StepContext<'_>) {
@@ -58,6 +67,7 @@ impl Enrichment for HttpHeaders {
             let (name, value) = (name.trim_matches(blank), value.trim_matches(blank));
             // Longer ones would fail the schema of the context and with it the event.
             if name.chars().count() > MAX_VALUE || value.chars().count() > MAX_VALUE {
+                self.skipped.inc();
                 continue;
             }
             let mut out = String::from("{\"name\":");

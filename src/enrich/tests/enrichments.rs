@@ -226,6 +226,42 @@ fn the_steps_without_outside_data_work_together_in_their_order() {
 }
 
 #[test]
+fn over_long_cookies_and_headers_are_left_out_counted_and_cost_no_event() {
+    let steps = Steps::from_configs(&[
+        config(SNOWPLOW, "cookie_extractor_config", (1, 0, 0), json!({"cookies": ["sp"]})),
+        config(ENRICHMENTS, "http_header_extractor_config", (1, 0, 0), json!({"headersPattern": "(?i)x-.*"})),
+    ])
+    .unwrap();
+    let metrics = Metrics::new();
+    steps.register(&metrics);
+    let kit = kit_with(Config::default(), steps);
+    let (fits, long) = ("f".repeat(4096), "l".repeat(4097));
+    let mut p = request("/i", "e=pv");
+    p.headers = [
+        format!("Cookie: sp={fits}; sp={long}; other={long}"),
+        format!("X-A: {fits}"),
+        format!("X-B: {long}"),
+        format!("X-C: {long}"),
+        format!("Host: {long}"),
+    ]
+    .map(Bytes::from)
+    .into();
+    let event = enriched(kit.run(&p)).remove(0);
+    assert_eq!(derived(&event, "http_cookie"), [json!({"name": "sp", "value": fits})]);
+    assert_eq!(derived(&event, "http_header"), [json!({"name": "X-A", "value": fits})]);
+    let counts = || {
+        let told = metrics.render().unwrap();
+        ["snowshed_enrich_cookies_skipped_total ", "snowshed_enrich_headers_skipped_total "]
+            .map(|name| told.lines().find_map(|line| line.strip_prefix(name)).unwrap().parse::<u64>().unwrap())
+    };
+    // The first event was processed again when its schemas were there; the next one is not.
+    let before = counts();
+    enriched(kit.run(&p));
+    let after = counts();
+    assert_eq!([after[0] - before[0], after[1] - before[1]], [1, 2], "only those that were wanted");
+}
+
+#[test]
 fn a_configuration_that_cannot_be_used_is_a_start_up_error_that_says_why() {
     for (config, wanted) in [
         (config(ENRICHMENTS, "weather_enrichment_config", (1, 0, 0), json!({})), "retired"),

@@ -20,6 +20,7 @@ mod kill;
 mod prepared;
 mod reading;
 mod retention;
+mod stream;
 
 /// A folder of the simulated file system.
 const DIR: &str = "/data/journal";

@@ -243,7 +243,7 @@ export class Shell {
     this.notices.draw(notices({
       phase: this.phase, error: this.error, frame: this.state.frame, now, at: this.state.at, clock: this.clock,
       sealAgeMs: this.sealAge(), failures, causes: this.page.causes.causes, spikeSince: this.spikeSince,
-      lastError: this.status?.sinks?.find((s) => s.error)?.error ?? "",
+      lastError: this.status?.sinks?.find((s) => s.error && s.name !== "archive")?.error ?? "",
     }));
   }
 
