@@ -81,6 +81,14 @@ pub enum StageError {
     /// The Parquet writer.
     #[error("parquet: {0}")]
     Parquet(#[from] parquet::errors::ParquetError),
+    /// The file of what a view gained.
+    #[error("{path}: {source}")]
+    Delta {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: arrow::error::ArrowError,
+    },
     /// Rows of an unexpected shape.
     #[error("arrow: {0}")]
     Arrow(#[from] arrow::error::ArrowError),

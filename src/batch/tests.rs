@@ -196,6 +196,67 @@ fn an_outage_of_the_lake_delays_the_boundary_only() {
     check_all(dir.path(), &built.reader, 500);
 }
 
+/// Every row of every view's table.
+fn derived(reader: &Arc<dyn Reader>) -> Vec<Vec<String>> {
+    let rows =
+        |view: &Arc<crate::view::View>| ask(reader, &format!("SELECT * FROM derived.{} ORDER BY ALL", view.name()));
+    deps(Path::new("")).views.iter().flat_map(rows).collect()
+}
+
+#[test]
+fn what_views_gained_waits_in_files_and_is_the_same_after_an_outage() {
+    let calm = tempfile::tempdir().unwrap();
+    let expected = derived(&run_to(calm.path(), 500));
+    assert!(expected.len() > 20, "{}", expected.len());
+
+    let dir = tempfile::tempdir().unwrap();
+    let mut built = build_in(dir.path());
+    let status = built.status.clone();
+    let (tx, rx) = link("flow", 8);
+    let running = built.stage.start(rx, Callbacks::default()).unwrap();
+    let (lake, away) = (dir.path().join("lake"), dir.path().join("away"));
+    fs::rename(&lake, &away).unwrap();
+    fs::write(&lake, b"in the way").unwrap();
+    feed(&mut *built.planner, &tx, 500);
+    let wait = |what: &str, ready: &dyn Fn(&BatchStates) -> bool| {
+        let end = Instant::now() + Duration::from_secs(60);
+        while !ready(&status.states()) {
+            assert!(Instant::now() < end, "{what}: {:?}", status.states());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    wait("all are staged", &|s| s.batches.len() >= 4 && s.batches.iter().all(|b| b.phase == Phase::Staged));
+
+    // Nothing but these files holds what the views gained: without them no commit gets through.
+    let staging = dir.path().join("state/staging");
+    let hidden = dir.path().join("hidden");
+    fs::create_dir(&hidden).unwrap();
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&staging).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "arrow") {
+            let name = path.file_name().unwrap().to_owned();
+            fs::rename(&path, hidden.join(&name)).unwrap();
+            names.push(name);
+        }
+    }
+    assert!(names.len() >= 4 * 2, "{names:?}");
+    fs::remove_file(&lake).unwrap();
+    fs::rename(&away, &lake).unwrap();
+    wait("the first says which file it misses", &|s| {
+        s.batches[0].error.as_ref().is_some_and(|e| e.contains(".arrow") && e.contains("cannot be read"))
+    });
+    assert_eq!(status.states().boundary.offset, Offset(0));
+    for name in &names {
+        fs::rename(hidden.join(name), staging.join(name)).unwrap();
+    }
+    wait("all are committed", &|s| s.boundary.offset == Offset(500));
+    drop(tx);
+    running.join();
+    check_all(dir.path(), &built.reader, 500);
+    assert_eq!(derived(&built.reader), expected);
+}
+
 #[test]
 fn what_is_not_committed_at_the_drain_is_left_to_the_journal() {
     let dir = tempfile::tempdir().unwrap();

@@ -12,6 +12,7 @@ use super::tables;
 use super::warehouse::{CommitOutcome, Delta, Load, LocalFile, Steps, Warehouse};
 use crate::event::rows::{self, Rows};
 use crate::event::{BatchId, Chunk, EventAddr, Offset, Outcome, Processed, Repair, Tally};
+use crate::platform::arrow_file;
 use crate::platform::clock::{Clock, Millis};
 use crate::platform::owned::OwnedFile;
 use crate::view::{Fold, View};
@@ -82,7 +83,7 @@ pub struct Sealed {
     sealed_ms: Millis,
 }
 
-/// Its files are on local disk; its rows are no longer in our memory.
+/// Its files are on local disk; its rows and what its views gained are no longer in our memory.
 #[derive(Debug)]
 pub struct Staged(Load);
 
@@ -168,13 +169,13 @@ impl Batch<Sealed> {
         self.0.parts.iter().map(|p| p.rows.len() as u64).sum()
     }
 
-    /// Writes its files and folds its views.
+    /// Writes the files of its rows and of what its views gained.
     ///
     /// # Errors
     /// [`StageError`]; it may be tried again.
     pub fn write(&self, tools: &mut StageTools<'_>) -> Result<OnDisk, StageError> {
         let Sealed { decision, parts, sealed_ms } = &self.0;
-        let deltas = fold(parts, tools.views)?;
+        let deltas = fold(parts, decision.id, tools)?;
         let (events, failed) = admitted(parts, tools)?;
         let mut load = Load {
             id: decision.id,
@@ -277,22 +278,29 @@ impl Batch<Committed> {
 
     /// Lets go of its local files. They go when no reader has them any more.
     pub fn release_files(self) {
-        drop(self.0.load.files);
+        drop((self.0.load.files, self.0.load.deltas));
     }
 }
 
-/// What every view gains. The chunks are taken in the order in which the speed layer takes them, so that both cut groups
-/// beyond the view's bound at the same place.
-fn fold(parts: &[Part], views: &[Arc<View>]) -> Result<Vec<Delta>, StageError> {
-    let mut deltas = Vec::with_capacity(views.len());
-    for view in views {
+/// What every view gains, in files: view after view, so that one at a time is in memory. The chunks are taken in the order
+/// in which the speed layer takes them, so that both cut groups beyond the view's bound at the same place.
+fn fold(parts: &[Part], id: BatchId, tools: &StageTools<'_>) -> Result<Vec<Delta>, StageError> {
+    let mut deltas = Vec::with_capacity(tools.views.len());
+    for view in tools.views {
         let wrong =
             |e: crate::view::ViewError| StageError::View { view: view.name().to_owned(), problem: e.to_string() };
         let mut fold = Fold::new(view.clone());
         for part in parts {
             fold.add(&part.rows).map_err(wrong)?;
         }
-        deltas.push(Delta { view: view.clone(), groups: fold.to_record_batch().map_err(wrong)? });
+        let groups = fold.to_record_batch().map_err(wrong)?;
+        if groups.num_rows() == 0 {
+            continue;
+        }
+        let file = OwnedFile::new(tools.folder.join(file_name(id, &format!("{}.arrow", view.name()))));
+        let unwritten = |e| StageError::Delta { path: file.to_path_buf(), source: e };
+        arrow_file::write(&file, &groups).map_err(unwritten)?;
+        deltas.push(Delta { view: view.clone(), file });
     }
     Ok(deltas)
 }

@@ -4,6 +4,8 @@ use super::{Exit, Instance};
 use crate::config::Loaded;
 use clap::{Args, ValueEnum};
 use reqwest::blocking::{Client, Response};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::io::{BufRead, BufReader, Write};
 use std::time::Duration;
 
@@ -143,21 +145,25 @@ fn cut_off(e: reqwest::Error) -> Exit {
     Exit::Failed
 }
 
+/// A reply of rows. Its values stay text: a tree would round what a double cannot hold.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Table<'a> {
+    columns: Vec<Column>,
+    #[serde(borrow)]
+    rows: Vec<Vec<&'a RawValue>>,
+}
+
+#[derive(Deserialize)]
+struct Column {
+    name: String,
+}
+
 fn print_table(text: &str) {
-    let reply: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
-    let empty = Vec::new();
-    let columns: Vec<String> = reply["columns"]
-        .as_array()
-        .unwrap_or(&empty)
-        .iter()
-        .map(|c| c["name"].as_str().unwrap_or_default().to_owned())
-        .collect();
-    let rows: Vec<Vec<String>> = reply["rows"]
-        .as_array()
-        .unwrap_or(&empty)
-        .iter()
-        .map(|row| row.as_array().unwrap_or(&empty).iter().map(cell).collect())
-        .collect();
+    let reply: Table<'_> = serde_json::from_str(text).unwrap_or_default();
+    let columns: Vec<String> = reply.columns.into_iter().map(|c| c.name).collect();
+    let rows: Vec<Vec<String>> =
+        reply.rows.iter().map(|row| row.iter().map(|value| cell(value.get())).collect()).collect();
     let widths: Vec<usize> = columns
         .iter()
         .enumerate()
@@ -181,11 +187,12 @@ fn print_table(text: &str) {
     println!("({} rows)", rows.len());
 }
 
-fn cell(value: &serde_json::Value) -> String {
-    match value {
-        serde_json::Value::Null => "NULL".to_owned(),
-        serde_json::Value::String(s) => s.replace(['\n', '\r', '\t'], " "),
-        other => other.to_string(),
+/// A cell as it is shown: numbers and nested values digit for digit, as the reply has them.
+fn cell(json: &str) -> String {
+    match serde_json::from_str::<String>(json) {
+        Ok(text) => text.replace(['\n', '\r', '\t'], " "),
+        Err(_) if json == "null" => "NULL".to_owned(),
+        Err(_) => json.to_owned(),
     }
 }
 
@@ -245,4 +252,18 @@ pub(super) fn status(loaded: &Loaded, args: &StatusArgs) -> Exit {
         println!("lag           visible p99 {} ms, commit {} ms", s["lag_ms"]["visible_p99"], s["lag_ms"]["commit"]);
         Ok(())
     })())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_shows_every_digit_and_stays_on_its_line() {
+        let text = r#"{"columns":[{"name":"a","type":"JSON"}],
+            "rows":[[123456789012345678901234567890.10, {"n":9007199254740993}, null, "a\tb", "7.10"]], "done":{}}"#;
+        let reply: Table<'_> = serde_json::from_str(text).unwrap();
+        let cells: Vec<String> = reply.rows[0].iter().map(|v| cell(v.get())).collect();
+        assert_eq!(cells, ["123456789012345678901234567890.10", "{\"n\":9007199254740993}", "NULL", "a b", "7.10"]);
+    }
 }

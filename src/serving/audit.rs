@@ -3,6 +3,8 @@
 //! The journal is the truth, so the outcome is worked out again from the raw record; beside it stands what the answers
 //! really hold. An event that is older than the dedupe window has no known address any more; then the warehouse row and the
 //! micro-batch that it was loaded with are shown without the request.
+//!
+//! What trackers wrote stays text from end to end: a number of theirs may have more digits than a double.
 
 use super::api::Shared;
 use super::deps::{RawKind, RawRecord};
@@ -10,12 +12,15 @@ use super::error::{ApiError, ApiResult};
 use super::event_row;
 use super::failures::LocalAdvice;
 use super::merge::Seam;
-use super::{facts, records, reply};
+use super::reply::{self, verbatim};
+use super::{facts, records};
 use crate::batch::warehouse::{SqlColumn, SqlParam, SqlRequest, SqlSink};
 use crate::event::{EventAddr, Offset, Outcome, Processed, Replay, columns, payload_json, replay_json, thrift};
 use crate::speed::Memory;
 use arrow::array::RecordBatch;
 use axum::extract::{Path, State};
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -24,12 +29,40 @@ const MAX_ADDRESSES: usize = 20;
 /// Rows of one id that are shown.
 const MAX_ROWS: u64 = 20;
 
+/// The reply.
+#[derive(Serialize)]
+struct Audit {
+    event_id: Option<String>,
+    occurrences: Vec<Occurrence>,
+    rows: Vec<Stored>,
+    boundary: Value,
+    enriched: Offset,
+}
+
+/// One place in the journal: the request, what became of the event, and its micro-batch.
+#[derive(Serialize)]
+struct Occurrence {
+    address: String,
+    received: Option<String>,
+    request: Option<Box<RawValue>>,
+    outcome: Option<Box<RawValue>>,
+    problem: Option<String>,
+    batch: Value,
+}
+
+/// A row that the answers hold.
+#[derive(Serialize)]
+struct Stored {
+    table: &'static str,
+    row: Filled,
+}
+
 pub(super) async fn get(State(api): State<Shared>, Path(asked): Path<String>) -> ApiResult {
     let found = api.read("serving.view_timeout", move |api| audit(api, &asked)).await?;
     Ok(reply::json(&found))
 }
 
-fn audit(api: &Shared, asked: &str) -> ApiResult<Value> {
+fn audit(api: &Shared, asked: &str) -> ApiResult<Audit> {
     let address = asked.split_once('.').and_then(|(offset, index)| {
         Some(EventAddr { offset: Offset(offset.parse().ok()?), index: index.parse().ok()? })
     });
@@ -62,21 +95,24 @@ fn audit(api: &Shared, asked: &str) -> ApiResult<Value> {
         Some(id) => rows(api, &mut seam, &memory, id)?,
         None => Vec::new(),
     };
-    if rows.is_empty() && occurrences.iter().all(|o| o["request"].is_null() && o["outcome"].is_null()) {
+    if rows.is_empty() && occurrences.iter().all(|o| o.request.is_none() && o.outcome.is_none()) {
         return Err(ApiError::not_found(format!("nothing is known of {asked}"))
             .hint("it was never accepted, or it is older than the dedupe window and not in the warehouse"));
     }
-    Ok(json!({
-        "event_id": known, "occurrences": occurrences, "rows": rows, "boundary": facts::boundary(&seam.boundary),
-        "enriched": memory.applied,
-    }))
+    let boundary = facts::boundary(&seam.boundary);
+    Ok(Audit { event_id: known, occurrences, rows, boundary, enriched: memory.applied })
 }
 
-/// One place in the journal: the request, what became of the event, and its micro-batch. Also the event's id.
-fn occurrence(api: &Shared, seam: &mut Seam, memory: &Memory, at: EventAddr) -> ApiResult<(Value, Option<String>)> {
+/// What is known of one place, and the event's id.
+fn occurrence(
+    api: &Shared,
+    seam: &mut Seam,
+    memory: &Memory,
+    at: EventAddr,
+) -> ApiResult<(Occurrence, Option<String>)> {
     let raw = (api.deps.journal.read_at)(at.offset)
         .map_err(|e| ApiError::unavailable(format!("journal record {} cannot be read: {e}", at.offset)))?;
-    let mut outcome = Value::Null;
+    let mut outcome = None;
     let mut problem = None;
     let mut event_id = None;
     if let Some(raw) = &raw {
@@ -84,7 +120,7 @@ fn occurrence(api: &Shared, seam: &mut Seam, memory: &Memory, at: EventAddr) -> 
             Ok(all) => {
                 if let Some(event) = all.iter().find(|p| p.addr == at) {
                     event_id = id_of(event);
-                    outcome = short(api, event);
+                    outcome = Some(short(api, event));
                 }
             }
             Err(e) => problem = Some(e),
@@ -95,18 +131,16 @@ fn occurrence(api: &Shared, seam: &mut Seam, memory: &Memory, at: EventAddr) -> 
         None => records::batch_of(api, seam, at.offset)?.unwrap_or(Value::Null),
     };
     let received = raw.as_ref().and_then(received);
-    let request = raw.as_ref().map_or(Value::Null, request);
-    let occurrence = json!({
-        "address": at.to_string(), "received": received.and_then(facts::time), "request": request, "outcome": outcome,
-        "problem": problem, "batch": batch,
-    });
+    let request = raw.as_ref().map(request);
+    let received = received.and_then(facts::time);
+    let occurrence = Occurrence { address: at.to_string(), received, request, outcome, problem, batch };
     Ok((occurrence, event_id))
 }
 
-fn short(api: &Shared, event: &Processed) -> Value {
+fn short(api: &Shared, event: &Processed) -> Box<RawValue> {
     let mut text = String::new();
     event_row::write_full(event, api.deps.clock.now_ms(), &LocalAdvice::new(api), &mut text);
-    serde_json::from_str(&text).unwrap_or(Value::String(text))
+    verbatim(text)
 }
 
 fn id_of(event: &Processed) -> Option<String> {
@@ -119,20 +153,21 @@ fn id_of(event: &Processed) -> Option<String> {
 }
 
 /// The request as `snowshed journal cat` prints it.
-fn request(raw: &RawRecord) -> Value {
+fn request(raw: &RawRecord) -> Box<RawValue> {
+    let unreadable = |e: &dyn std::fmt::Display| verbatim(json!({"unreadable": e.to_string()}).to_string());
     let mut text = String::new();
     match raw.kind {
         RawKind::Payload => match thrift::decode(&raw.body) {
             Ok(payload) => payload_json::write_object(&payload, &mut text),
-            Err(e) => return json!({"unreadable": e.to_string()}),
+            Err(e) => return unreadable(&e),
         },
         RawKind::BadRow => text = String::from_utf8_lossy(&raw.body).into_owned(),
         RawKind::Replay => match Replay::decode(&raw.body) {
             Ok((replay, carried)) => replay_json::write_replay_object(&replay, &carried, &mut text),
-            Err(e) => return json!({"unreadable": e.to_string()}),
+            Err(e) => return unreadable(&e),
         },
     }
-    serde_json::from_str(&text).unwrap_or(Value::String(text))
+    verbatim(text)
 }
 
 fn received(raw: &RawRecord) -> Option<i64> {
@@ -163,7 +198,7 @@ fn failed_with(api: &Shared, seam: &mut Seam, memory: &Memory, id: &str) -> ApiR
 }
 
 /// What the answers hold under this id: rows of `events` and of `events_failed`, empty columns left out.
-fn rows(api: &Shared, seam: &mut Seam, memory: &Memory, id: &str) -> ApiResult<Vec<Value>> {
+fn rows(api: &Shared, seam: &mut Seam, memory: &Memory, id: &str) -> ApiResult<Vec<Stored>> {
     let mut all = Vec::new();
     for table in ["events", "events_failed"] {
         let request = SqlRequest {
@@ -173,21 +208,31 @@ fn rows(api: &Shared, seam: &mut Seam, memory: &Memory, id: &str) -> ApiResult<V
             max_bytes: 16 << 20,
             timeout: api.config.view_timeout.to_duration(),
         };
-        let mut sink = Filled::default();
+        let mut sink = Gathered::default();
         seam.sql(&request, memory, &mut sink)?;
-        all.extend(sink.rows.into_iter().map(|row| json!({"table": table, "row": row})));
+        all.extend(sink.rows.into_iter().map(|row| Stored { table, row }));
     }
     Ok(all)
 }
 
-/// Rows as JSON objects without the columns that are null.
+/// The columns of a row that are not null, in the order of the table, each as JSON.
 #[derive(Default)]
-struct Filled {
-    names: Vec<(String, bool)>,
-    rows: Vec<Map<String, Value>>,
+struct Filled(Vec<(String, Box<RawValue>)>);
+
+impl Serialize for Filled {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
 }
 
-impl SqlSink for Filled {
+/// Rows with what is filled in them.
+#[derive(Default)]
+struct Gathered {
+    names: Vec<(String, bool)>,
+    rows: Vec<Filled>,
+}
+
+impl SqlSink for Gathered {
     fn columns(&mut self, columns: &[SqlColumn]) -> bool {
         self.names = columns.iter().map(|c| (c.name.clone(), c.kind == "JSON")).collect();
         true
@@ -195,20 +240,18 @@ impl SqlSink for Filled {
 
     fn rows(&mut self, batch: RecordBatch) -> bool {
         for row in 0..batch.num_rows() {
-            let mut object = Map::new();
+            let mut filled = Filled::default();
             for ((name, is_json), column) in self.names.iter().zip(batch.columns()) {
                 let mut text = String::new();
                 super::sql::write_json(column.as_ref(), row, super::sql::Ints::Number, &mut text);
-                let value = serde_json::from_str(&text).unwrap_or(Value::String(text));
-                let value = match (&value, is_json) {
-                    (Value::String(inner), true) => serde_json::from_str(inner).unwrap_or(value),
-                    _ => value,
-                };
-                if !value.is_null() {
-                    object.insert(name.clone(), value);
+                // A semi-structured column comes as text that holds JSON.
+                let inner = if *is_json { serde_json::from_str::<String>(&text).ok() } else { None };
+                let value = verbatim(inner.unwrap_or(text));
+                if value.get() != "null" {
+                    filled.0.push((name.clone(), value));
                 }
             }
-            self.rows.push(object);
+            self.rows.push(filled);
         }
         true
     }

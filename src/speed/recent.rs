@@ -180,7 +180,8 @@ pub(super) fn passed(
     let seen = all.len() as u64;
     let failed = all.iter().filter(|i| i.is_failed()).count();
     let others = all.len() - failed;
-    let keep_failed = failed.min(most);
+    // Failed ones first; but a flood of them leaves the others a quarter.
+    let keep_failed = failed.min(most - others.min(most / 4));
     let keep_others = others.min(most - keep_failed);
     let (mut f, mut o) = (0, 0);
     let spread = |at: usize, of: usize, keep: usize| keep > 0 && at * keep / of != (at + 1) * keep / of;

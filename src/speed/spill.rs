@@ -6,12 +6,12 @@
 
 use super::error::SpeedError;
 use crate::event::Offset;
+use crate::platform::arrow_file;
+use crate::platform::owned::OwnedFile;
 use crate::view::{Fold, Groups, View};
-use arrow::ipc::reader::StreamReader;
-use arrow::ipc::writer::StreamWriter;
 use std::fs;
-use std::io::{self, BufReader, BufWriter};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 const EXTENSION: &str = "arrow";
@@ -19,7 +19,7 @@ const EXTENSION: &str = "arrow";
 /// Aggregates of one view of one micro-batch in a file; the file goes with the last reference.
 #[derive(Debug)]
 pub(super) struct Spilled {
-    path: PathBuf,
+    path: Arc<OwnedFile>,
     /// Least and greatest bucket.
     times: (i64, i64),
 }
@@ -32,15 +32,10 @@ impl Spilled {
             .groups()
             .iter()
             .fold((i64::MAX, i64::MIN), |(least, greatest), g| (least.min(g.key.time), greatest.max(g.key.time)));
-        let failed = |e: &dyn std::fmt::Display| failure(&path, e);
         let batch = fold.to_record_batch()?;
-        fs::create_dir_all(folder).map_err(|e| failed(&e))?;
-        let file = fs::File::create(&path).map_err(|e| failed(&e))?;
-        let written = StreamWriter::try_new(BufWriter::new(file), &batch.schema()).and_then(|mut w| {
-            w.write(&batch)?;
-            w.finish()
-        });
-        written.map_err(|e| failed(&e))?;
+        fs::create_dir_all(folder).map_err(|e| failure(&path, &e))?;
+        let path = OwnedFile::new(path);
+        arrow_file::write(&path, &batch).map_err(|e| failure(&path, &e))?;
         Ok(Spilled { path, times })
     }
 
@@ -52,20 +47,11 @@ impl Spilled {
     /// Reads the groups back.
     pub(super) fn read(&self, view: &Arc<View>) -> Result<Groups, SpeedError> {
         let failed = |e: &dyn std::fmt::Display| failure(&self.path, e);
-        let file = fs::File::open(&self.path).map_err(|e| failed(&e))?;
         let mut groups = Groups::new(view.clone());
-        for batch in StreamReader::try_new(BufReader::new(file), None).map_err(|e| failed(&e))? {
+        for batch in arrow_file::read(&self.path).map_err(|e| failed(&e))? {
             groups.add_record_batch(&batch.map_err(|e| failed(&e))?)?;
         }
         Ok(groups)
-    }
-}
-
-impl Drop for Spilled {
-    fn drop(&mut self) {
-        if let Err(e) = fs::remove_file(&self.path) {
-            tracing::debug!(path = %self.path.display(), error = %e, "a file of spilled aggregates could not be removed");
-        }
     }
 }
 

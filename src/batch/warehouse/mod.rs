@@ -30,13 +30,14 @@ pub struct LocalFile {
     pub columns: Vec<FieldId>,
 }
 
-/// What a view gained by a micro-batch: rows of its storage schema.
+/// What a view gained by a micro-batch: rows of its storage schema, in a file beside the rows of its events. A micro-batch
+/// may wait for hours, and hundreds of them at once.
 #[derive(Clone, Debug)]
 pub struct Delta {
     /// The view.
     pub view: Arc<View>,
-    /// The rows.
-    pub groups: RecordBatch,
+    /// Where they are; it goes when nobody has it any more. [`crate::platform::arrow_file`] reads it.
+    pub file: Arc<OwnedFile>,
 }
 
 /// When the steps of a micro-batch were done, milliseconds since the epoch.
@@ -67,7 +68,7 @@ pub struct Load {
     pub unfit: u64,
     /// Its files, at most one a table; none for a table without rows.
     pub files: Vec<LocalFile>,
-    /// What each view gained.
+    /// What each view gained; none for a view that gained nothing.
     pub deltas: Vec<Delta>,
     /// The failures, here or in an earlier micro-batch, that it repairs, each with the place of the replay.
     pub repairs: Vec<(EventAddr, Repair)>,

@@ -1,18 +1,8 @@
 //! The fuzz targets over their corpus and over random bytes: what a fuzzer once found stays found.
 
 use crate::enrich::fuzz;
+use crate::platform::testing::over_corpus;
 use proptest::prelude::*;
-use std::path::Path;
-
-fn over_corpus(target: &str, run: fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
-    let mut count = 0;
-    for entry in std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())).flatten() {
-        run(&std::fs::read(entry.path()).unwrap());
-        count += 1;
-    }
-    assert!(count > 3, "{} has {count} files", folder.display());
-}
 
 #[test]
 fn the_corpus_holds() {

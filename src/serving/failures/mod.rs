@@ -12,13 +12,14 @@ pub use explain::{Advice, explain};
 use super::api::{Api, Shared};
 use super::error::{ApiError, ApiResult};
 use super::params::{self, Params, rfc3339};
-use super::reply;
+use super::reply::{self, verbatim};
 use crate::event::{BadRowKind, Cause, EventAddr, Offset, SchemaKey};
 use crate::platform::clock::Millis;
 use axum::extract::{RawQuery, State};
 use jiff::tz::TimeZone;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
+use serde_json::value::RawValue;
 use sha1::{Digest, Sha1};
 
 const KNOWN: [&str; 7] = ["from", "to", "app", "cause", "schema", "limit", "examples"];
@@ -188,10 +189,34 @@ struct Listed {
     first: String,
     last: String,
     series: Vec<u64>,
-    examples: Vec<Value>,
+    examples: Vec<Shown>,
 }
 
-fn answer(api: &Shared, ask: &Ask, found: Found) -> Value {
+/// One failed event, its bad row as it was written.
+#[derive(Serialize)]
+struct Shown {
+    offset: Offset,
+    index: u32,
+    app_id: Option<String>,
+    time: Option<String>,
+    bad_row: Box<RawValue>,
+}
+
+/// The reply.
+#[derive(Serialize)]
+struct Answer {
+    as_of: String,
+    from: String,
+    to: String,
+    boundary: Value,
+    enriched: Option<Offset>,
+    total: u64,
+    causes: usize,
+    uncaused: u64,
+    failed: Vec<Listed>,
+}
+
+fn answer(api: &Shared, ask: &Ask, found: Found) -> Answer {
     let advice = LocalAdvice::new(api);
     let Found { mut groups, uncaused, boundary } = found;
     groups.sort_by(|a, b| b.count.cmp(&a.count).then(b.last.cmp(&a.last)));
@@ -200,11 +225,17 @@ fn answer(api: &Shared, ask: &Ask, found: Found) -> Value {
     groups.truncate(ask.limit);
     let failed: Vec<Listed> = groups.into_iter().map(|g| listed(g, ask.examples, &advice)).collect();
     let (boundary, enriched) = boundary.map_or((Value::Null, None), |(b, e)| (b, Some(e)));
-    json!({
-        "as_of": rfc3339(api.deps.clock.now_ms()), "from": rfc3339(ask.from), "to": rfc3339(ask.to),
-        "boundary": boundary, "enriched": enriched, "total": total, "causes": causes, "uncaused": uncaused,
-        "failed": failed,
-    })
+    Answer {
+        as_of: rfc3339(api.deps.clock.now_ms()),
+        from: rfc3339(ask.from),
+        to: rfc3339(ask.to),
+        boundary,
+        enriched,
+        total,
+        causes,
+        uncaused,
+        failed,
+    }
 }
 
 fn listed(mut group: Group, examples: usize, advice: &dyn Advice) -> Listed {
@@ -212,11 +243,12 @@ fn listed(mut group: Group, examples: usize, advice: &dyn Advice) -> Listed {
     let words = explain(&group.cause, bad_row, advice);
     group.apps.sort_by_key(|app| std::cmp::Reverse(app.1));
     group.apps.truncate(MAX_APPS);
-    let example = |e: &Example| {
-        json!({
-            "offset": e.addr.offset, "index": e.addr.index, "app_id": e.app_id, "time": e.time.map(rfc3339),
-            "bad_row": serde_json::from_str::<Value>(&e.bad_row).unwrap_or_else(|_| json!(e.bad_row)),
-        })
+    let example = |e: &Example| Shown {
+        offset: e.addr.offset,
+        index: e.addr.index,
+        app_id: e.app_id.clone(),
+        time: e.time.map(rfc3339),
+        bad_row: verbatim(e.bad_row.clone()),
     };
     Listed {
         cause_id: cause_id(&group.cause),

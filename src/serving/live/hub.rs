@@ -6,7 +6,7 @@
 
 use super::split::{MAX_ROWS, SplitTable};
 use super::windows::WindowTotals;
-use crate::event::{Boundary, Tally};
+use crate::event::{Boundary, Offset, Tally};
 use crate::platform::clock::Millis;
 use crate::serving::api::{Api, Shared};
 use crate::serving::error::ApiResult;
@@ -50,6 +50,8 @@ pub struct Moment {
     pub seq: u64,
     /// When it was taken.
     pub at: Millis,
+    /// Up to where the committed half goes.
+    pub boundary: Offset,
     /// The members that are the same in every stream's frame, without braces.
     pub common: String,
     /// The wall.
@@ -297,7 +299,7 @@ fn tick(api: &Api, base: &Base, tables: &mut BTreeMap<Arc<Question>, Arc<SplitTa
     }
     let common = common(api, base, now, &memory, seq);
     let sites = Arc::new(api.deps.speed.sites());
-    Ok(Moment { seq, at: now, common, sites, tables: tables.clone() })
+    Ok(Moment { seq, at: now, boundary: base.boundary.offset, common, sites, tables: tables.clone() })
 }
 
 fn common(api: &Api, base: &Base, now: Millis, memory: &Memory, seq: u64) -> String {

@@ -11,12 +11,14 @@ use super::failures::LocalAdvice;
 use super::params::Params;
 use super::question::Question;
 use super::sse;
+use crate::event::Offset;
 use crate::platform::clock::Millis;
 use crate::speed::Site;
 use axum::extract::{RawQuery, State};
 use bytes::Bytes;
 use hub::{Hub, Moment, Seat};
 use serde_json::json;
+use split::SplitTable;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +28,13 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 const MAX_QUESTIONS: usize = 4;
 /// The column that the wall is by.
 const WALL: &str = "app_id";
-/// Events of the tail in one frame.
+/// Events of the tail in one frame, and in one second of a steady flow.
 const MAX_TAIL: usize = 20;
+/// The size that a frame of a steady flow keeps to, and what an event of the tail takes of it.
+const FRAME_AIM: usize = 4096;
+const TAIL_ROW: usize = 320;
+/// How often what is long and hardly changes in a frame's time is told: rates over ten seconds, lists of most frequent values.
+const SLOW: Millis = 1000;
 const KNOWN: [&str; 8] = ["hz", "q", "tz", "wall", "tail", "cols", "where", "f."];
 /// A stream that has no moment to show says so, so that nobody takes the connection for dead.
 const SILENCE: Duration = Duration::from_secs(2);
@@ -83,10 +90,13 @@ pub(super) async fn get(State(api): State<Shared>, RawQuery(query): RawQuery) ->
     let stream = Stream {
         advice: LocalAdvice::new(&api),
         next: api.deps.speed.recent_end(),
+        sent: plan.questions.iter().map(|_| Sent::default()).collect(),
+        wall_at: 0,
+        tail_at: 0,
+        tail_room: MAX_TAIL as f64,
         api,
         plan,
         moments,
-        last: None,
         due: tokio::time::Instant::now(),
         wall_keys: None,
         hello: Some(hello),
@@ -116,14 +126,28 @@ fn hello(api: &Api, plan: &Plan) -> ApiResult<String> {
     Ok(json!({"boot": api.boot, "version": version, "hz": hz, "queries": queries, "wall": wall}).to_string())
 }
 
+/// Up to where the rows of one question were sent.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sent {
+    /// Number of the moment; `None` before the first.
+    seq: Option<u64>,
+    at: Millis,
+    boundary: Offset,
+}
+
 /// One stream: what it has been sent already.
 struct Stream {
     api: Shared,
     plan: Plan,
     advice: LocalAdvice,
     moments: watch::Receiver<Option<Arc<Moment>>>,
-    /// Number of the last moment that was sent.
-    last: Option<u64>,
+    /// What was sent of every question.
+    sent: Vec<Sent>,
+    /// When the wall was sent.
+    wall_at: Millis,
+    /// When events of the tail were sent, and how many may be now.
+    tail_at: Millis,
+    tail_room: f64,
     due: tokio::time::Instant,
     /// Number of the next event of the tail.
     next: u64,
@@ -152,8 +176,20 @@ impl Stream {
         // A little early is right: a tick that is due must not be missed by a hair, which would halve the rate.
         self.due = tokio::time::Instant::now() + self.plan.period.mul_f64(0.8);
         let frame = self.frame(&moment);
-        self.last = Some(moment.seq);
         Some((sse::event("frame", &frame), self))
+    }
+
+    /// Whether what is told once a second is due; a frame that comes a little early must not make it two seconds.
+    fn is_due(&self, last: Millis, now: Millis) -> bool {
+        let half = i64::try_from(self.plan.period.as_millis() / 2).unwrap_or(0);
+        now - last >= SLOW - half
+    }
+
+    /// Whether the rows of a question are due. Where they carry lists, they come once a second and not in the frame of the
+    /// wall; but with a new boundary always, so that both halves of a frame are of one moment.
+    fn rows_are_due(&self, q: usize, table: &SplitTable, moment: &Moment, wall: bool) -> bool {
+        let Sent { seq, at, boundary } = self.sent[q];
+        !table.has_lists() || seq.is_none() || boundary != moment.boundary || (!wall && self.is_due(at, moment.at))
     }
 
     fn frame(&mut self, moment: &Moment) -> String {
@@ -163,9 +199,13 @@ impl Stream {
         out.push_str(",\"split\":[");
         let mut first = true;
         let mut cut = Vec::new();
+        let wall = self.plan.wall && self.is_due(self.wall_at, moment.at);
         for (q, question) in self.plan.questions.iter().enumerate() {
             if let Some(table) = moment.tables.get(question) {
-                table.write_since(q, self.last, &mut first, &mut out);
+                if self.rows_are_due(q, table, moment, wall) {
+                    table.write_since(q, self.sent[q].seq, &mut first, &mut out);
+                    self.sent[q] = Sent { seq: Some(moment.seq), at: moment.at, boundary: moment.boundary };
+                }
                 if table.is_cut() {
                     cut.push(q);
                 }
@@ -176,7 +216,7 @@ impl Stream {
             let _ = write!(out, ",\"cut\":{}", json!(cut));
         }
         if self.plan.wall {
-            self.wall(&moment.sites, &mut out);
+            self.wall(moment, wall, &mut out);
         }
         if self.plan.tail.is_some() {
             self.tail(moment.at, &mut out);
@@ -185,9 +225,14 @@ impl Stream {
         out
     }
 
-    fn wall(&mut self, sites: &[Site], out: &mut String) {
-        out.push_str(",\"wall\":{");
+    fn wall(&mut self, moment: &Moment, due: bool, out: &mut String) {
+        let sites = &moment.sites;
         let same = self.wall_keys.as_ref().is_some_and(|known| known.iter().eq(sites.iter().map(|s| &s.app_id)));
+        if same && !due {
+            return;
+        }
+        self.wall_at = moment.at;
+        out.push_str(",\"wall\":{");
         if !same {
             let keys: Vec<Option<String>> = sites.iter().map(|s| s.app_id.clone()).collect();
             let last: Vec<Millis> = sites.iter().map(|s| s.last_ms).collect();
@@ -200,7 +245,16 @@ impl Stream {
 
     fn tail(&mut self, now: Millis, out: &mut String) {
         let Some(selection) = &self.plan.tail else { return };
-        let passed = self.api.deps.speed.passed(self.next, MAX_TAIL, &|event| selection.takes(event));
+        let refill = (now - self.tail_at).max(0) as f64 * MAX_TAIL as f64 / 1000.0;
+        self.tail_room = (self.tail_room + refill).min(MAX_TAIL as f64);
+        self.tail_at = now;
+        let most = match self.tail_room as usize {
+            // What comes after a calm is shown at once.
+            MAX_TAIL => MAX_TAIL,
+            room => room.min((FRAME_AIM.saturating_sub(out.len()) / TAIL_ROW).max(1)),
+        };
+        let passed = self.api.deps.speed.passed(self.next, most, &|event| selection.takes(event));
+        self.tail_room -= passed.shown.len() as f64;
         self.next = passed.next;
         let (seen, shown, missed) = (passed.seen, passed.shown.len(), passed.missed);
         let _ = write!(out, ",\"tail\":{{\"seen\":{seen},\"shown\":{shown},\"missed\":{missed},\"rows\":[");

@@ -4,8 +4,8 @@
 //! ask the same, and rows that did not change are not copied.
 
 use crate::event::json::write_string;
-use crate::view::Row;
 use crate::view::answer::Cell;
+use crate::view::{Row, Value};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ type RowKey = (i64, Box<[Option<Arc<str>>]>);
 pub struct SplitTable {
     rows: BTreeMap<RowKey, Held>,
     cut: bool,
+    lists: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -33,6 +34,7 @@ impl SplitTable {
     /// Takes in all rows of the answer at moment `stamp`. `cut` tells that there would be more.
     pub fn update(&mut self, rows: &[Row], cut: bool, stamp: u64) {
         self.cut = cut;
+        self.lists = rows.iter().flat_map(|row| row.cells.iter()).any(is_list);
         let mut next = BTreeMap::new();
         for row in rows {
             let key: RowKey = (row.time, row.dims.clone());
@@ -51,6 +53,11 @@ impl SplitTable {
         self.cut
     }
 
+    /// Whether its measures hold lists: such a row is longer than all the rest of a frame.
+    pub fn has_lists(&self) -> bool {
+        self.lists
+    }
+
     /// Appends the rows that changed after moment `since` (all of them when there was none before), as items of a JSON array.
     pub fn write_since(&self, q: usize, since: Option<u64>, first: &mut bool, out: &mut String) {
         for held in self.rows.values().filter(|h| since.is_none_or(|s| h.changed > s)) {
@@ -61,6 +68,11 @@ impl SplitTable {
             let _ = write!(out, "{{\"q\":{q},{}}}", held.text);
         }
     }
+}
+
+fn is_list(cell: &Cell) -> bool {
+    let (Cell::One(value) | Cell::Split { merged: value, .. }) = cell;
+    matches!(value, Value::Top(_))
 }
 
 fn text(row: &Row) -> String {

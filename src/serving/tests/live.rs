@@ -80,7 +80,7 @@ async fn frames_add_up_across_commits_and_totals_never_dip() {
     assert_eq!(hello["wall"]["keys"].as_array().unwrap().len(), 5);
     let mut client = Client::default();
     let (mut last, mut boundaries) = (0, std::collections::BTreeSet::new());
-    let mut seq = 0;
+    let (mut seq, mut walls) = (0, 0);
     for round in 0..24u64 {
         bench.grow(100);
         match round % 4 {
@@ -95,7 +95,15 @@ async fn frames_add_up_across_commits_and_totals_never_dip() {
             let frame = stream.frame().await;
             conforms("Frame", &frame);
             assert!(frame["seq"].as_u64().unwrap() > seq);
-            assert_eq!(frame["wall"].get("keys").is_some(), seq == 0);
+            if seq == 0 {
+                assert_eq!(frame["wall"]["keys"].as_array().unwrap().len(), 5);
+            } else {
+                assert!(frame.pointer("/wall/keys").is_none());
+            }
+            if let Some(wall) = frame.get("wall") {
+                walls += 1;
+                assert_eq!(wall["v"].as_array().unwrap().len(), 5);
+            }
             seq = frame["seq"].as_u64().unwrap();
             client.apply(&frame);
             let enriched = frame["enriched"].as_u64().unwrap();
@@ -110,7 +118,6 @@ async fn frames_add_up_across_commits_and_totals_never_dip() {
             last = good;
             boundaries.insert(boundary);
             assert!(frame["journal_end"].as_u64().unwrap() >= enriched);
-            assert_eq!(frame["wall"]["v"].as_array().unwrap().len(), 5);
             assert!(frame["batches"].as_array().unwrap().iter().all(|b| b["from"].as_u64().unwrap() >= boundary));
             if boundary == committed {
                 break;
@@ -118,6 +125,76 @@ async fn frames_add_up_across_commits_and_totals_never_dip() {
         }
     }
     assert!(boundaries.len() >= 5, "{boundaries:?}");
+    // The clock went on by 700 ms a round.
+    assert!((8..=17).contains(&walls), "{walls}");
+}
+
+/// Frames until everything so far is in one; the last of them.
+async fn up_to_now(bench: &Bench, stream: &mut Events) -> Value {
+    let end = bench.end.load(Ordering::SeqCst);
+    for _ in 0..100 {
+        let frame = stream.frame().await;
+        if frame["enriched"] == end {
+            return frame;
+        }
+        assert!(frame.get("wall").is_none() && frame["split"] == json!([]), "{frame}");
+    }
+    panic!("no frame up to {end}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_long_comes_once_a_second_or_with_a_new_boundary() {
+    let bench = Bench::start(&config());
+    bench.grow(100);
+    let path = "/v1/live?hz=10&wall=app_id&q=pages%3Fby%3D%26grain%3Dall";
+    let mut stream = Events::open(&bench, path).await;
+    stream.next().await.unwrap();
+    let has = |frame: &Value| (frame.get("wall").is_some(), frame["split"] != json!([]));
+    assert_eq!(has(&stream.frame().await), (true, true), "the first frame is complete");
+    // Seven milliseconds an event.
+    bench.grow(50);
+    assert_eq!(has(&up_to_now(&bench, &mut stream).await), (false, false));
+    bench.grow(150);
+    let end = bench.end.load(Ordering::SeqCst);
+    let frame = stream.frame().await;
+    let frame = if frame["enriched"] == end { frame } else { stream.frame().await };
+    assert_eq!(has(&frame), (true, false), "not both in one frame: {frame}");
+    let frame = stream.frame().await;
+    assert_eq!(has(&frame), (false, true), "{frame}");
+    let views = |frame: &Value, part: &str| frame["split"][0][part][0].clone();
+    assert_eq!(views(&frame, "batch"), json!(0));
+    assert_eq!(has(&stream.frame().await), (false, false));
+    bench.seal();
+    assert!(bench.commit());
+    for _ in 0..100 {
+        let frame = stream.frame().await;
+        if frame["boundary"]["offset"] == end {
+            assert_eq!(views(&frame, "speed"), json!(0), "both halves are of this boundary");
+            assert_eq!(views(&frame, "batch"), views(&frame, "merged"));
+            return;
+        }
+        assert_eq!(has(&frame), (false, false));
+    }
+    panic!("no frame shows the commit");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_steady_flow_gives_a_handful_of_events_a_frame_and_a_burst_twenty() {
+    let bench = Bench::start(&config());
+    let mut stream = Events::open(&bench, "/v1/live?hz=10&tail=good,failed").await;
+    stream.next().await.unwrap();
+    stream.frame().await;
+    for (events, shown) in [(400, 20), (50, 7), (50, 7), (400, 20)] {
+        bench.grow(events);
+        let mut tail = stream.frame().await["tail"].clone();
+        while tail["seen"] == 0 {
+            tail = stream.frame().await["tail"].clone();
+        }
+        assert_eq!((&tail["seen"], &tail["shown"]), (&json!(events), &json!(shown)), "{tail}");
+        assert_eq!(tail["rows"].as_array().unwrap().len(), shown);
+        let good = tail["rows"].as_array().unwrap().iter().filter(|r| r["state"] == "good").count();
+        assert!(good > 0, "a flood of failures leaves room: {tail}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,6 @@ use super::query;
 use super::views;
 use crate::batch::error::StartError;
 use crate::batch::tables::LOAD_TSTAMP;
-use crate::batch::warehouse::Delta;
 use crate::event::columns::index_of;
 use crate::event::{BatchId, Offset, OffsetRange};
 use crate::platform::clock::Millis;
@@ -141,7 +140,7 @@ fn write(
     let Some((load, fold)) = done else { return Ok(()) };
     // Every load time in the table is that of a committed micro-batch.
     let id = batches.get(&load).copied().unwrap_or_default();
-    views::append(con, id, &Delta { view: view.clone(), groups: fold.to_record_batch()? })?;
+    views::append(con, id, view, &fold.to_record_batch()?)?;
     Ok(())
 }
 

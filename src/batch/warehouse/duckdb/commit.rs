@@ -12,11 +12,13 @@ use crate::batch::error::CommitError;
 use crate::batch::fields::FieldId;
 use crate::batch::lake::Table;
 use crate::batch::tables::{BAD_SCHEMA, event_schema};
-use crate::batch::warehouse::{CommitOutcome, Load, LocalFile, Warehouse};
-use crate::event::{Boundary, Offset, columns};
+use crate::batch::warehouse::{CommitOutcome, Delta, Load, LocalFile, Warehouse};
+use crate::event::{BatchId, Boundary, Offset, columns};
+use crate::platform::arrow_file;
 use crate::platform::clock::{Clock, Millis};
 use crate::platform::failpoint::fail_point;
 use crate::view::View;
+use arrow::error::ArrowError;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -114,7 +116,7 @@ impl DuckWriter {
         }
         super::repairs::mark(con, &load.repairs, now).map_err(|e| failed(self, con, e))?;
         for delta in &load.deltas {
-            views::append(con, load.id, delta).map_err(|e| failed(self, con, e))?;
+            self.append(con, load.id, delta)?;
         }
         let moved = con
             .execute(
@@ -128,6 +130,20 @@ impl DuckWriter {
         con.execute_batch(&self.audit(load, now, &new)?).map_err(|e| failed(self, con, e))?;
         let boundary = Boundary { offset: load.id.to, time_ms: now };
         Ok((CommitOutcome { boundary, was_new: true }, new))
+    }
+
+    /// Adds what a view gained; one view at a time is in memory.
+    fn append(&self, con: &Conn, id: BatchId, delta: &Delta) -> Result<(), CommitError> {
+        let unread = |e: ArrowError| {
+            let (path, view) = (delta.file.display(), delta.view.name());
+            CommitError::Failed(format!(
+                "{path}: what view \"{view}\" gained cannot be read: {e}; a restart makes the file again from the journal"
+            ))
+        };
+        for groups in arrow_file::read(&delta.file).map_err(unread)? {
+            views::append(con, id, &delta.view, &groups.map_err(unread)?).map_err(|e| failed(self, con, e))?;
+        }
+        Ok(())
     }
 
     fn add_columns(&self, con: &Conn, load: &Load, now: Millis) -> Result<Vec<String>, CommitError> {

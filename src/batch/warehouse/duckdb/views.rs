@@ -6,7 +6,6 @@
 
 use super::instance::{name, quoted};
 use super::layout;
-use crate::batch::warehouse::Delta;
 use crate::event::BatchId;
 use crate::view::{Groups, View, ViewError};
 use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
@@ -44,12 +43,12 @@ impl From<ViewError> for FoldError {
 }
 
 /// Adds what a micro-batch brought to a view.
-pub(super) fn append(con: &Connection, id: BatchId, delta: &Delta) -> duckdb::Result<()> {
-    if delta.groups.num_rows() == 0 {
+pub(super) fn append(con: &Connection, id: BatchId, view: &View, groups: &RecordBatch) -> duckdb::Result<()> {
+    if groups.num_rows() == 0 {
         return Ok(());
     }
-    append_rows(con, &delta.view, &delta.groups, id.from.0, id.to.0)?;
-    note_set(con, &delta.view, id.from.0, id.to.0, 0, delta.groups.num_rows())
+    append_rows(con, view, groups, id.from.0, id.to.0)?;
+    note_set(con, view, id.from.0, id.to.0, 0, groups.num_rows())
 }
 
 fn note_set(con: &Connection, view: &View, from: u64, to: u64, level: u8, rows: usize) -> duckdb::Result<()> {

@@ -83,7 +83,7 @@ export class Bars {
   redraw() {
     const model = this.model;
     const scale = this.scale();
-    if (!model || !scale || this.surface.canvas.clientWidth === 0) return;
+    if (!model || !scale || !this.surface.isShown()) return;
     const pen = this.surface.begin();
     scale.right = this.surface.width - 1;
     const base = this.surface.height - AXIS - (model.arrival ? LANE : 0) - 0.5;

@@ -122,6 +122,8 @@ export class LivePage {
     this.empty = new Empty();
     this.saidAt = 0;
     this.started = false;
+    /** Did rates come that are not painted yet? */
+    this.wallCame = false;
     this.summary = el("p", { class: "offscreen", role: "status" });
     this.tally = el("span", { class: "muted" });
     this.sort = this.sortSelect();
@@ -182,7 +184,10 @@ export class LivePage {
     this.tail.push(frame);
     // The first order is made when the first rates are known.
     const first = this.sites.pushed === 0;
-    if (frame.wall && (this.sites.apply(frame.wall, state.at) || first)) this.arrange(true);
+    if (frame.wall) {
+      this.wallCame = true;
+      if (this.sites.apply(frame.wall, state.at) || first) this.arrange(true);
+    }
     state.forget(BARS, state.at / 1000 - (this.scope.bars.slots + 5) * this.scope.bars.grain);
   }
 
@@ -218,13 +223,14 @@ export class LivePage {
   /**
    * The wall is also the way from one site to another: chosen sites come first and are marked, excluded ones are gone.
    * @param {boolean} now
+   * @returns {boolean} whether elements were touched
    */
   arrange(now) {
     const filter = this.shell.screen.filter.filter((c) => c.field === "app_id");
     const excluded = filter.filter((c) => c.exclude);
     const sites = this.sites.sorted(/** @type {import("./wall.js").Sort} */ (this.sort.value)).filter((s) => url.passes(excluded, () => s.key));
     const chosen = new Set(filter.length > excluded.length ? sites.filter((s) => url.passes(filter, () => s.key)) : []);
-    this.wall.arrange([...chosen, ...sites.filter((s) => !chosen.has(s))], chosen, now);
+    return this.wall.arrange([...chosen, ...sites.filter((s) => !chosen.has(s))], chosen, now);
   }
 
   /**
@@ -243,15 +249,17 @@ export class LivePage {
     }
     this.drawPicture(frame, state);
     this.drawFigures(frame);
-    this.arrange(false);
-    this.wall.draw(state.at);
+    const moved = this.arrange(false);
+    if (this.wallCame) this.wall.draw(state.at);
+    this.wallCame = false;
     show(this.sitesCard, this.scope.hasSites);
     show(this.pagesCard, this.scope.pages !== undefined);
     const tally = this.sites.tally();
     setText(this.tally, `${text.count(tally.live)} live${tally.silent ? `, ${text.count(tally.silent)} silent` : ""}`);
     const pages = this.scope.pages?.measures.findIndex(isPages) ?? -1;
     this.top.draw(pageEntries(state, pages));
-    this.tail.draw(frame, this.shell.screen.filter, this.shell.clock);
+    // Both make the browser lay much out anew; the list of events can wait for the next frame.
+    if (!moved) this.tail.draw(frame, this.shell.screen.filter, this.shell.clock);
     this.say(frame, state);
   }
 

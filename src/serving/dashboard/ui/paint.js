@@ -47,7 +47,10 @@ export function onColoursChange(changed) {
   new MutationObserver(changed).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
 }
 
-/** A canvas that keeps its bitmap at the size and density at which it is shown. */
+/**
+ * A canvas that keeps its bitmap at the size and density at which it is shown. The browser tells the size when it has laid
+ * the page out; asking for it in a frame, after elements have changed, would make it do that once more for every question.
+ */
 export class Surface {
   /**
    * @param {HTMLCanvasElement} canvas
@@ -63,18 +66,26 @@ export class Surface {
     this.height = 0;
     this.zoom = 1;
     this.density = 1;
-    new ResizeObserver(resized).observe(canvas);
+    new ResizeObserver(() => {
+      this.zoom = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16 || 1;
+      this.width = canvas.clientWidth / this.zoom;
+      this.height = canvas.clientHeight / this.zoom;
+      resized();
+    }).observe(canvas);
+  }
+
+  /** Is it on the page? */
+  isShown() {
+    return this.width > 0;
   }
 
   fit() {
-    const zoom = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16 || 1;
-    const density = Math.min(3, window.devicePixelRatio || 1) * zoom;
-    const width = this.canvas.clientWidth / zoom;
-    const height = this.canvas.clientHeight / zoom;
-    if (width === this.width && height === this.height && density === this.density) return;
-    Object.assign(this, { width, height, zoom, density });
-    this.canvas.width = Math.round(width * density);
-    this.canvas.height = Math.round(height * density);
+    this.density = Math.min(3, window.devicePixelRatio || 1) * this.zoom;
+    const width = Math.round(this.width * this.density);
+    const height = Math.round(this.height * this.density);
+    if (width === this.canvas.width && height === this.canvas.height) return;
+    this.canvas.width = width;
+    this.canvas.height = height;
   }
 
   /**

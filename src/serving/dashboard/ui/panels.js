@@ -273,7 +273,7 @@ function exampleRow(cause, { offset, index, app_id, time }) {
  * @param {import("./paint.js").Colours} colours
  */
 function drawSeries(surface, series, colours) {
-  if (surface.canvas.clientWidth === 0) return;
+  if (!surface.isShown()) return;
   const pen = surface.begin();
   const most = Math.max(1, ...series);
   const slot = surface.width / Math.max(1, series.length);

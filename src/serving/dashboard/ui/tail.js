@@ -36,6 +36,12 @@ class Lane {
     this.waiting = el("span", { class: "held", hidden: true });
     this.list = el("ul", { class: `tail-list${failed ? " failed" : ""}` });
     this.busy = occupied(this.list);
+    // Asked in a frame, a selection makes the browser lay the page out; it tells when it changes.
+    this.selected = false;
+    document.addEventListener("selectionchange", () => {
+      const selection = document.getSelection();
+      this.selected = selection !== null && !selection.isCollapsed && this.list.contains(selection.anchorNode);
+    });
     this.none = el("p", { class: "muted" }, failed ? "None." : "None yet.");
     this.root = el(
       "section",
@@ -59,9 +65,7 @@ class Lane {
   }
 
   held() {
-    const selection = document.getSelection();
-    const selected = selection !== null && !selection.isCollapsed && this.list.contains(selection.anchorNode);
-    return this.busy() || selected || this.list.querySelector("details[open]") !== null;
+    return this.busy() || this.selected || this.list.querySelector("details[open]") !== null;
   }
 
   /**

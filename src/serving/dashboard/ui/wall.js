@@ -4,8 +4,10 @@
 //! is not silent after five minutes, a site with a thousand a second is after one. Two hundred small drawings cost a fifth of
 //! a core each on its own, and one canvas a fraction of it. The links are laid out once and sorted anew every ten seconds at
 //! most, never while the pointer or the focus is on them; between that, a frame paints numbers and lines and touches no element.
+//! All tiles are of one size, so where they are follows from the first one and the number of columns, which are read when the
+//! size of the wall changes and at no other time.
 
-import { el, occupied, show } from "./dom.js";
+import { el, occupied, setText, show } from "./dom.js";
 import * as text from "./format.js";
 import { Surface } from "./paint.js";
 
@@ -14,6 +16,9 @@ const SILENT_LEAST_MS = 60_000;
 const SILENT_GAPS = 10;
 /** Rates are over ten seconds of arrival. */
 const WINDOW_MS = 10_000;
+/** The server tells rates once a second, a little more often than that by its own clock. */
+const POINT_MS = 750;
+const byLetters = new Intl.Collator().compare;
 
 /** @typedef {"attention" | "rate" | "name"} Sort */
 
@@ -93,7 +98,7 @@ export class Sites {
       if (last) site.seen = last;
       else if (site.rate > 0) site.seen = at - WINDOW_MS / 2;
     }
-    if (at - this.pushed >= 1000) {
+    if (at - this.pushed >= POINT_MS) {
       this.pushed = at;
       for (const site of this.all) site.push();
     }
@@ -105,7 +110,7 @@ export class Sites {
    * @returns {Site[]}
    */
   sorted(sort) {
-    const byName = (/** @type {Site} */ a, /** @type {Site} */ b) => a.name.localeCompare(b.name);
+    const byName = (/** @type {Site} */ a, /** @type {Site} */ b) => byLetters(a.name, b.name);
     const byRate = (/** @type {Site} */ a, /** @type {Site} */ b) => b.rate - a.rate || byName(a, b);
     const sites = [...this.all];
     if (sort === "name") return sites.sort(byName);
@@ -131,6 +136,8 @@ export class Sites {
 
 /** @typedef {import("./paint.js").Colours} Colours */
 
+/** @typedef {{columns: number, width: number, height: number, right: number, down: number}} Grid */
+
 const SORT_MS = 10_000;
 /** Rows of tiles before the list is folded. */
 const FOLD_ROWS = 12;
@@ -150,7 +157,11 @@ export class Wall {
     this.more = el("button", { type: "button", class: "small wall-more", hidden: true, "aria-expanded": "false" });
     this.more.addEventListener("click", () => this.toggle());
     this.root = el("div", { class: "wall" }, el("div", { class: "wall-body" }, this.canvas, this.list), this.more);
-    this.surface = new Surface(this.canvas, () => this.relayout());
+    this.surface = new Surface(this.canvas, () => this.measure());
+    this.seen = true;
+    new IntersectionObserver((entries) => this.scrolled(entries.at(-1)?.isIntersecting ?? true)).observe(this.canvas);
+    /** The grid in the units of the drawing; `right` and `down` are from one tile to the next. @type {Grid | null} */
+    this.grid = null;
     /** @type {Map<string | null, {item: HTMLLIElement, link: HTMLAnchorElement}>} */
     this.tiles = new Map();
     /** @type {{site: Site, x: number, y: number, width: number, height: number}[]} */
@@ -172,7 +183,7 @@ export class Wall {
   toggle() {
     this.open = !this.open;
     this.more.setAttribute("aria-expanded", String(this.open));
-    this.relayout();
+    this.place();
   }
 
   /** Is the reader busy with the list? */
@@ -185,10 +196,11 @@ export class Wall {
    * @param {Site[]} sites
    * @param {Set<Site>} chosen those that the page is about
    * @param {boolean} now also when the reader is on the list (he asked for it), or the set of sites is another
+   * @returns {boolean} whether elements were touched
    */
   arrange(sites, chosen, now) {
     const since = performance.now() - this.sortedAt;
-    if (!now && (since < SORT_MS || this.held())) return;
+    if (!now && (since < SORT_MS || this.held())) return false;
     this.sortedAt = performance.now();
     this.order = sites;
     const wanted = new Set(sites.map((s) => s.key));
@@ -197,13 +209,16 @@ export class Wall {
       tile.item.remove();
       this.tiles.delete(key);
     }
-    sites.forEach((site, i) => {
+    let next = this.list.firstElementChild;
+    for (const site of sites) {
       const { item, link } = this.tile(site);
       if (chosen.has(site)) link.setAttribute("aria-current", "true");
       else link.removeAttribute("aria-current");
-      if (this.list.children[i] !== item) this.list.insertBefore(item, this.list.children[i] ?? null);
-    });
-    this.relayout();
+      if (item === next) next = next.nextElementSibling;
+      else this.list.insertBefore(item, next);
+    }
+    this.place();
+    return true;
   }
 
   /** @param {Site} site */
@@ -221,26 +236,42 @@ export class Wall {
     for (const site of this.order) this.tiles.get(site.key)?.link.setAttribute("href", this.linkOf(site));
   }
 
-  /** Reads where the tiles are: after a change of order or size, never in a frame. */
-  relayout() {
-    if (this.list.clientWidth === 0) return;
-    const items = /** @type {HTMLLIElement[]} */ ([...this.list.children]);
-    for (const item of items) item.hidden = false;
-    const columns = Math.max(1, getComputedStyle(this.list).gridTemplateColumns.split(" ").length);
-    const room = FOLD_ROWS * columns;
-    const folded = items.length > room + columns;
+  /** Reads how the tiles lie; called when the browser has laid them out, never in a frame. */
+  measure() {
+    const first = this.list.firstElementChild;
+    if (!first || !this.surface.isShown()) return;
+    const style = getComputedStyle(this.list);
+    const tracks = style.gridTemplateColumns.split(" ");
+    const [width, height, gapRight, gapDown] = [
+      parseFloat(tracks[0] ?? ""), first.getBoundingClientRect().height, parseFloat(style.columnGap), parseFloat(style.rowGap),
+    ].map((px) => (px || 0) / this.surface.zoom);
+    this.grid = { columns: tracks.length, width, height, right: width + gapRight, down: height + gapDown };
+    this.place();
+  }
+
+  /** Folds the list and says where its tiles are, without asking the browser. */
+  place() {
+    const grid = this.grid;
+    if (!grid) return;
+    const room = FOLD_ROWS * grid.columns;
+    const folded = this.order.length > room + grid.columns;
     show(this.more, folded);
-    this.more.textContent = this.open ? "Show fewer" : `Show all ${text.count(items.length)} sites`;
-    if (folded && !this.open) for (const item of items.slice(room)) item.hidden = true;
+    setText(this.more, this.open ? "Show fewer" : `Show all ${text.count(this.order.length)} sites`);
+    const shown = folded && !this.open ? room : this.order.length;
     this.places = [];
-    this.surface.fit();
-    const { zoom } = this.surface;
-    items.forEach((item, i) => {
-      const site = this.order[i];
-      if (!site || item.hidden) return;
-      const [x, y, width, height] = [item.offsetLeft, item.offsetTop, item.offsetWidth, item.offsetHeight].map((n) => n / zoom);
-      this.places.push({ site, x: x ?? 0, y: y ?? 0, width: width ?? 0, height: height ?? 0 });
+    this.order.forEach((site, i) => {
+      const item = this.tiles.get(site.key)?.item;
+      if (item) show(item, i < shown);
+      if (i >= shown) return;
+      const [column, row] = [i % grid.columns, Math.floor(i / grid.columns)];
+      this.places.push({ site, x: column * grid.right, y: row * grid.down, width: grid.width, height: grid.height });
     });
+    this.paint();
+  }
+
+  /** @param {boolean} seen whether any of it is in the window */
+  scrolled(seen) {
+    this.seen = seen;
     this.paint();
   }
 
@@ -248,8 +279,10 @@ export class Wall {
   draw(at) {
     this.at = at;
     this.paint();
-    if (performance.now() - this.labelledAt < SORT_MS) return;
-    this.labelledAt = performance.now();
+    const now = performance.now();
+    // Not together with a new order: each of them is work enough for one frame.
+    if (now - this.labelledAt < SORT_MS || now - this.sortedAt < SORT_MS / 10) return;
+    this.labelledAt = now;
     for (const { site } of this.places) {
       const silent = site.silentFor(at);
       const words = silent ? `silent for ${text.duration(silent)}` : `${text.rate(site.rate)} events per second`;
@@ -258,13 +291,9 @@ export class Wall {
   }
 
   paint() {
-    if (this.canvas.clientWidth === 0) return;
+    if (!this.seen || !this.surface.isShown()) return;
     const pen = this.surface.begin();
-    const top = this.canvas.getBoundingClientRect().top;
-    for (const place of this.places) {
-      if (top + (place.y + place.height) * this.surface.zoom < 0 || top + place.y * this.surface.zoom > innerHeight) continue;
-      this.one(pen, place);
-    }
+    for (const place of this.places) this.one(pen, place);
   }
 
   /**
