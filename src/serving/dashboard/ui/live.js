@@ -223,14 +223,13 @@ export class LivePage {
   /**
    * The wall is also the way from one site to another: chosen sites come first and are marked, excluded ones are gone.
    * @param {boolean} now
-   * @returns {boolean} whether elements were touched
    */
   arrange(now) {
     const filter = this.shell.screen.filter.filter((c) => c.field === "app_id");
     const excluded = filter.filter((c) => c.exclude);
     const sites = this.sites.sorted(/** @type {import("./wall.js").Sort} */ (this.sort.value)).filter((s) => url.passes(excluded, () => s.key));
     const chosen = new Set(filter.length > excluded.length ? sites.filter((s) => url.passes(filter, () => s.key)) : []);
-    return this.wall.arrange([...chosen, ...sites.filter((s) => !chosen.has(s))], chosen, now);
+    this.wall.arrange([...chosen, ...sites.filter((s) => !chosen.has(s))], chosen, now);
   }
 
   /**
@@ -249,7 +248,7 @@ export class LivePage {
     }
     this.drawPicture(frame, state);
     this.drawFigures(frame);
-    const moved = this.arrange(false);
+    this.arrange(false);
     if (this.wallCame) this.wall.draw(state.at);
     this.wallCame = false;
     show(this.sitesCard, this.scope.hasSites);
@@ -258,8 +257,7 @@ export class LivePage {
     setText(this.tally, `${text.count(tally.live)} live${tally.silent ? `, ${text.count(tally.silent)} silent` : ""}`);
     const pages = this.scope.pages?.measures.findIndex(isPages) ?? -1;
     this.top.draw(pageEntries(state, pages));
-    // Both make the browser lay much out anew; the list of events can wait for the next frame.
-    if (!moved) this.tail.draw(frame, this.shell.screen.filter, this.shell.clock);
+    this.tail.draw(frame, this.shell.screen.filter, this.shell.clock);
     this.say(frame, state);
   }
 

@@ -196,11 +196,10 @@ export class Wall {
    * @param {Site[]} sites
    * @param {Set<Site>} chosen those that the page is about
    * @param {boolean} now also when the reader is on the list (he asked for it), or the set of sites is another
-   * @returns {boolean} whether elements were touched
    */
   arrange(sites, chosen, now) {
     const since = performance.now() - this.sortedAt;
-    if (!now && (since < SORT_MS || this.held())) return false;
+    if (!now && (since < SORT_MS || this.held())) return;
     this.sortedAt = performance.now();
     this.order = sites;
     const wanted = new Set(sites.map((s) => s.key));
@@ -218,7 +217,6 @@ export class Wall {
       else this.list.insertBefore(item, next);
     }
     this.place();
-    return true;
   }
 
   /** @param {Site} site */
@@ -242,9 +240,9 @@ export class Wall {
     if (!first || !this.surface.isShown()) return;
     const style = getComputedStyle(this.list);
     const tracks = style.gridTemplateColumns.split(" ");
-    const [width, height, gapRight, gapDown] = [
-      parseFloat(tracks[0] ?? ""), first.getBoundingClientRect().height, parseFloat(style.columnGap), parseFloat(style.rowGap),
-    ].map((px) => (px || 0) / this.surface.zoom);
+    const own = (/** @type {number} */ px) => (px || 0) / this.surface.zoom;
+    const [width, height] = [own(parseFloat(tracks[0] ?? "")), own(first.getBoundingClientRect().height)];
+    const [gapRight, gapDown] = [own(parseFloat(style.columnGap)), own(parseFloat(style.rowGap))];
     this.grid = { columns: tracks.length, width, height, right: width + gapRight, down: height + gapDown };
     this.place();
   }
