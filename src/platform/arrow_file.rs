@@ -22,7 +22,7 @@ pub fn write(path: &Path, batch: &RecordBatch) -> Result<(), ArrowError> {
     out.finish()
 }
 
-/// Reads what [`write`] wrote, batch by batch.
+/// Reads what [`write()`] wrote, batch by batch.
 ///
 /// # Errors
 /// When the file cannot be opened or does not begin like one of ours; an item is an error where it is damaged.
