@@ -164,6 +164,25 @@ fn micro_batches_without_rows_still_move_the_boundary() {
     assert_eq!(number(&built.reader, "SELECT count(*) FROM snowshed.batches"), 3);
 }
 
+/// A file stands where the lake's folder was.
+fn take_lake_away(data_dir: &Path) {
+    fs::rename(data_dir.join("lake"), data_dir.join("away")).unwrap();
+    fs::write(data_dir.join("lake"), b"in the way").unwrap();
+}
+
+fn give_lake_back(data_dir: &Path) {
+    fs::remove_file(data_dir.join("lake")).unwrap();
+    fs::rename(data_dir.join("away"), data_dir.join("lake")).unwrap();
+}
+
+fn wait_for(status: &Status, what: &str, ready: &dyn Fn(&BatchStates) -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !ready(&status.states()) {
+        assert!(Instant::now() < end, "{what}: {:?}", status.states());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn an_outage_of_the_lake_delays_the_boundary_only() {
     let dir = tempfile::tempdir().unwrap();
@@ -171,25 +190,16 @@ fn an_outage_of_the_lake_delays_the_boundary_only() {
     let status = built.status.clone();
     let (tx, rx) = link("flow", 8);
     let running = built.stage.start(rx, Callbacks::default()).unwrap();
-    let (lake, away) = (dir.path().join("lake"), dir.path().join("away"));
-    fs::rename(&lake, &away).unwrap();
-    fs::write(&lake, b"in the way").unwrap();
+    take_lake_away(dir.path());
     feed(&mut *built.planner, &tx, 500);
-    let wait = |what: &str, ready: &dyn Fn(&BatchStates) -> bool| {
-        let end = Instant::now() + Duration::from_secs(60);
-        while !ready(&status.states()) {
-            assert!(Instant::now() < end, "{what}: {:?}", status.states());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    };
+    let wait = |what: &str, ready: &dyn Fn(&BatchStates) -> bool| wait_for(&status, what, ready);
     wait("all are staged, the first says what is wrong", &|s| {
         s.batches.iter().filter(|b| b.phase == Phase::Staged).count() >= 4
             && s.batches[0].error.as_ref().is_some_and(|e| e.starts_with("cannot upload"))
     });
     assert_eq!(status.states().boundary.offset, Offset(0));
     assert_eq!(number(&built.reader, "SELECT count(*) FROM events"), 0);
-    fs::remove_file(&lake).unwrap();
-    fs::rename(&away, &lake).unwrap();
+    give_lake_back(dir.path());
     wait("all are committed", &|s| s.boundary.offset == Offset(500));
     drop(tx);
     running.join();
@@ -214,17 +224,9 @@ fn what_views_gained_waits_in_files_and_is_the_same_after_an_outage() {
     let status = built.status.clone();
     let (tx, rx) = link("flow", 8);
     let running = built.stage.start(rx, Callbacks::default()).unwrap();
-    let (lake, away) = (dir.path().join("lake"), dir.path().join("away"));
-    fs::rename(&lake, &away).unwrap();
-    fs::write(&lake, b"in the way").unwrap();
+    take_lake_away(dir.path());
     feed(&mut *built.planner, &tx, 500);
-    let wait = |what: &str, ready: &dyn Fn(&BatchStates) -> bool| {
-        let end = Instant::now() + Duration::from_secs(60);
-        while !ready(&status.states()) {
-            assert!(Instant::now() < end, "{what}: {:?}", status.states());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    };
+    let wait = |what: &str, ready: &dyn Fn(&BatchStates) -> bool| wait_for(&status, what, ready);
     wait("all are staged", &|s| s.batches.len() >= 4 && s.batches.iter().all(|b| b.phase == Phase::Staged));
 
     // Nothing but these files holds what the views gained: without them no commit gets through.
@@ -241,8 +243,7 @@ fn what_views_gained_waits_in_files_and_is_the_same_after_an_outage() {
         }
     }
     assert!(names.len() >= 4 * 2, "{names:?}");
-    fs::remove_file(&lake).unwrap();
-    fs::rename(&away, &lake).unwrap();
+    give_lake_back(dir.path());
     wait("the first says which file it misses", &|s| {
         s.batches[0].error.as_ref().is_some_and(|e| e.contains(".arrow") && e.contains("cannot be read"))
     });
