@@ -14,6 +14,7 @@ use crate::event::{
     SelfDescribing, Tally,
 };
 use crate::platform::clock::Clock;
+use crate::platform::testing::PATIENCE;
 use crate::view::View;
 use arrow::array::{ArrayRef, RecordBatch};
 use parking_lot::Mutex;
@@ -269,7 +270,7 @@ pub fn request(sql: &str) -> SqlRequest {
 /// The answer to a statement, committed rows and `tail` together.
 pub fn ask_with(reader: &Arc<dyn Reader>, sql: &str, tail: &SqlTail) -> Result<Vec<Vec<String>>, ReadError> {
     let mut out = Collected::default();
-    reader.snapshot(Duration::from_secs(5))?.sql(&request(sql), tail, &mut out)?;
+    reader.snapshot(PATIENCE)?.sql(&request(sql), tail, &mut out)?;
     Ok(out.cells())
 }
 

@@ -5,6 +5,7 @@ use super::warehouse::Reader;
 use super::*;
 use crate::event::{Chunk, Flow, Offset, Outcome};
 use crate::pipeline::link::{LinkSender, link};
+use crate::platform::testing::PATIENCE;
 use crate::platform::units::{ByteSize, Span};
 use crate::view::{Fold, Groups, ViewQuery};
 use std::sync::mpsc;
@@ -62,7 +63,7 @@ fn run_to(data_dir: &Path, end: u64) -> Arc<dyn Reader> {
             Callbacks { on_commit: vec![Box::new(move |b| _ = told.send(b.offset.0))], ..Callbacks::default() };
         let running = built.stage.start(rx, callbacks).unwrap();
         feed(&mut *built.planner, &tx, end);
-        while commits.recv_timeout(Duration::from_secs(60)).unwrap() < end {}
+        while commits.recv_timeout(PATIENCE).unwrap() < end {}
         drop(tx);
         running.join();
     }
@@ -73,7 +74,7 @@ fn run_to(data_dir: &Path, end: u64) -> Arc<dyn Reader> {
 fn check_all(data_dir: &Path, reader: &Arc<dyn Reader>, end: u64) {
     let truth: Vec<Arc<Chunk>> = vec![chunk(0, 0..end, 11)];
     let tally = truth[0].tally;
-    let mut snapshot = reader.snapshot(Duration::from_secs(5)).unwrap();
+    let mut snapshot = reader.snapshot(PATIENCE).unwrap();
     assert_eq!(snapshot.boundary().offset, Offset(end));
     assert_eq!(snapshot.tally().unwrap(), tally);
     for view in &deps(data_dir).views {
@@ -154,7 +155,7 @@ fn micro_batches_without_rows_still_move_the_boundary() {
         built.planner.grew(Offset(to), 0, chunk.bytes, 0);
         tx.send(Flow::Chunk(chunk)).unwrap();
         tx.send(Flow::Seal(built.planner.seal().unwrap())).unwrap();
-        assert_eq!(commits.recv_timeout(Duration::from_secs(60)).unwrap(), to);
+        assert_eq!(commits.recv_timeout(PATIENCE).unwrap(), to);
     }
     drop(tx);
     running.join();
@@ -176,7 +177,7 @@ fn give_lake_back(data_dir: &Path) {
 }
 
 fn wait_for(status: &Status, what: &str, ready: &dyn Fn(&BatchStates) -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + PATIENCE;
     while !ready(&status.states()) {
         assert!(Instant::now() < end, "{what}: {:?}", status.states());
         std::thread::sleep(Duration::from_millis(20));
@@ -275,7 +276,7 @@ fn what_is_not_committed_at_the_drain_is_left_to_the_journal() {
     drop(tx);
     let start = Instant::now();
     running.join();
-    assert!(start.elapsed() < Duration::from_secs(20));
+    assert!(start.elapsed() < PATIENCE);
     drop(built.reader);
     fs::remove_file(&lake).unwrap();
     let reader = run_to(dir.path(), 300);
@@ -403,7 +404,7 @@ fn a_full_disk_delays_commits_until_there_is_room() {
             fs::remove_file(&ballast).unwrap();
             let start = Instant::now();
             while status.states().boundary.offset < Offset(end) {
-                assert!(start.elapsed() < Duration::from_secs(90), "{:?}", status.states());
+                assert!(start.elapsed() < PATIENCE, "{:?}", status.states());
                 std::thread::sleep(Duration::from_millis(50));
             }
             drop(tx);

@@ -18,6 +18,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// What is the matter with a frame that matches its checksum and holds no body.
+const CANNOT_UNPACK: &str = "a body cannot be unpacked";
+
 /// Reads the journal in order. One per consumer; it blocks, so it belongs on a thread of its own.
 #[derive(Debug)]
 pub struct Reader {
@@ -73,7 +76,7 @@ impl Reader {
         self.pace(deadline);
         loop {
             let batch = match self.view.find(self.next, max_bytes) {
-                Found::Memory(groups) => self.gather_memory(groups, max_bytes),
+                Found::Memory(groups) => self.gather_memory(groups, max_bytes)?,
                 Found::File(segment) => match self.gather_file(&segment, max_bytes) {
                     Ok(batch) => batch,
                     Err(e) => {
@@ -114,18 +117,22 @@ impl Reader {
         }
     }
 
-    fn gather_memory(&mut self, groups: Vec<Bytes>, max_bytes: u64) -> JournalBatch {
+    fn gather_memory(&mut self, groups: Vec<Bytes>, max_bytes: u64) -> Result<JournalBatch, ReadError> {
         self.at = None;
         let mut batch = Gathered::new(self.next, max_bytes);
         let from = self.next.0;
         for (header, body) in groups.into_iter().flat_map(|group| Frames::new(group, from)) {
             // The writer writes no other kind than those it was given as `RecordKind`.
             let Some(kind) = RecordKind::from_number(header.kind) else { continue };
+            let Some(body) = header.unpack(body) else {
+                let (offset, what) = (Offset(header.offset), CANNOT_UNPACK.to_owned());
+                return Err(Damage { path: "the newest records, in memory".into(), position: 0, offset, what }.into());
+            };
             if !batch.take(kind, body) {
                 break;
             }
         }
-        batch.0
+        Ok(batch.0)
     }
 
     fn gather_file(&mut self, segment: &SegmentView, max_bytes: u64) -> Result<JournalBatch, ReadError> {
@@ -179,8 +186,11 @@ impl Place {
         let newer = |what| ReadError::Newer { path: path.to_owned(), offset: self.next, what };
         match self.walker.next(self.next.0) {
             Ok(Step::Frame { header, .. }) if header.kind == frame::CLOSE => Ok(None),
-            Ok(Step::Frame { header, body, .. }) => match RecordKind::from_number(header.kind) {
-                Some(kind) => Ok(Some((kind, body))),
+            Ok(Step::Frame { header, body, at }) => match RecordKind::from_number(header.kind) {
+                Some(kind) => match header.unpack(body) {
+                    Some(body) => Ok(Some((kind, body))),
+                    None => Err(damage(at, CANNOT_UNPACK)),
+                },
                 None => Err(newer(format!("kind {}", header.kind))),
             },
             Ok(Step::End) => Err(damage(self.walker.at(), "the segment ends too early")),

@@ -47,7 +47,7 @@ pub struct Entry {
     pub offset: Offset,
     /// What the body is.
     pub kind: RecordKind,
-    /// The body: a slice of the block that was read or written, not a copy.
+    /// The body: unpacked, or a slice of the block that was read or written.
     pub body: Bytes,
 }
 

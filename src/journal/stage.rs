@@ -68,6 +68,8 @@ pub(super) struct Writer {
     pub(super) failing: bool,
     /// When the last group was begun.
     pub(super) last_commit: Instant,
+    /// Where groups are laid out, one after the other.
+    pub(super) buffer: Vec<u8>,
 }
 
 impl Writer {
@@ -180,12 +182,14 @@ impl Writer {
         let open = self.segment_for(bytes)?;
         let (file, at, seal) = (open.file.clone(), open.len, open.header.seal);
         let records = || group.iter().flat_map(|request| &request.records);
-        let mut buffer = Vec::with_capacity(records().map(|record| frame::HEADER + record.body.len()).sum());
+        let write = if self.config.pack { frame::write_packed } else { frame::write };
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
         let mut next = self.end;
         for record in records() {
             // The flag says that all before it was synced; without syncs nothing may say so.
             let group_start = buffer.is_empty() && self.config.fsync;
-            frame::write(&mut buffer, seal, next.0, record.kind.number(), group_start, &record.body);
+            write(&mut buffer, seal, next.0, record.kind.number(), group_start, &record.body);
             next = next.next();
         }
         if buffer.is_empty() {
@@ -210,8 +214,11 @@ impl Writer {
             }
         }
         self.spare.wrote(buffer.len() as u64);
-        self.view.publish(self.end, next, at, Bytes::from(buffer));
+        self.view.publish(self.end, next, at, Bytes::copy_from_slice(&buffer));
         self.end = next;
+        if buffer.capacity() as u64 <= 2 * self.config.group_bytes.0 {
+            self.buffer = buffer;
+        }
         Ok(())
     }
 

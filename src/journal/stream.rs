@@ -75,7 +75,7 @@ impl<R: Read> SegmentStream<R> {
             if !header.passes(self.header.seal, &whole) {
                 return Err(self.damage("a frame does not match its checksum"));
             }
-            if header.version != frame::VERSION {
+            if !header.is_known() {
                 return Err(SegmentError::Newer(format!("record {} has format {}", self.next, header.version)));
             }
             if header.offset != self.next.0 {
@@ -88,9 +88,12 @@ impl<R: Read> SegmentStream<R> {
             let Some(kind) = RecordKind::from_number(header.kind) else {
                 return Err(SegmentError::Newer(format!("record {} is of kind {}", self.next, header.kind)));
             };
+            let Some(body) = header.unpack(Bytes::from(whole).slice(frame::HEADER..)) else {
+                return Err(self.damage("a body cannot be unpacked"));
+            };
             let offset = self.next;
             self.next = offset.next();
-            return Ok(Some(Entry { offset, kind, body: Bytes::from(whole).slice(frame::HEADER..) }));
+            return Ok(Some(Entry { offset, kind, body }));
         }
     }
 

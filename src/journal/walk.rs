@@ -19,7 +19,7 @@ pub(super) enum Step {
     Frame {
         /// Its header.
         header: frame::Header,
-        /// Its body.
+        /// Its body, as it stands there.
         body: Bytes,
         /// Where it begins.
         at: u64,
@@ -93,7 +93,7 @@ impl Walker {
         if !header.passes(self.seal, &whole) {
             return bad(self.at, "a frame does not match its checksum");
         }
-        if header.version != frame::VERSION {
+        if !header.is_known() {
             return Ok(Step::Newer { version: header.version });
         }
         if header.offset != offset {

@@ -1,6 +1,10 @@
 //! What tests of several boxes need.
 
 use std::path::Path;
+use std::time::Duration;
+
+/// How long a test waits for what has to come: a machine that is slow or busy is no failure.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Runs a fuzz target over every file of its corpus: what a fuzzer once found stays found.
 pub fn over_corpus(target: &str, run: fn(&[u8])) {

@@ -142,7 +142,7 @@ fn spawn(command: &mut Command) -> Result<Server, String> {
 fn wrk(url: &str, script: Option<&PathBuf>, seconds: u64) -> Result<f64, String> {
     let mut command = Command::new("taskset");
     // Every connection waits for its own reply: with few of them, large bodies leave the core idle during a sync.
-    let connections = if script.is_some() { "-c128" } else { "-c64" };
+    let connections = if script.is_some() { "-c256" } else { "-c64" };
     command.args(["-c", "1", "wrk", "-t1", connections, &format!("-d{seconds}s")]);
     if let Some(script) = script {
         command.arg("-s").arg(script);

@@ -2,6 +2,7 @@
 
 use super::server::{Server, status};
 use crate::event::payload::Payload;
+use crate::platform::testing::PATIENCE;
 use bytes::Bytes;
 use http::{Request, Response};
 use std::path::Path;
@@ -112,7 +113,7 @@ fn large_bodies_and_drain() {
         let driving = tokio::spawn(connection);
         let _client = client.ready().await.unwrap();
         server.drain.raise();
-        tokio::time::timeout(Duration::from_secs(5), driving).await
+        tokio::time::timeout(PATIENCE, driving).await
     });
     assert!(ended.is_ok());
     server.stop();
@@ -158,7 +159,7 @@ fn opening_and_taking_back_is_not_for_free() {
     fs.hold_syncs(false);
     assert!(opened >= 20, "{opened}");
     let floods = || server.metric("snowshed_collector_refusals_total{reason=\"flood\"}");
-    let until = std::time::Instant::now() + Duration::from_secs(10);
+    let until = std::time::Instant::now() + PATIENCE;
     while floods() < 1.0 && std::time::Instant::now() < until {
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -255,7 +256,7 @@ fn tls_with_both_versions_and_a_new_certificate() {
         // Somebody who does not shake hands is cut.
         let mut silent = TcpStream::connect(server.tls_addr.unwrap()).await.unwrap();
         let mut byte = [0];
-        let ended = tokio::time::timeout(Duration::from_secs(5), silent.read(&mut byte)).await;
+        let ended = tokio::time::timeout(PATIENCE, silent.read(&mut byte)).await;
         assert!(matches!(ended, Ok(Ok(0) | Err(_))));
     });
     assert_eq!(server.count(), 2);

@@ -8,6 +8,7 @@ use crate::pipeline::drain::Drain;
 use crate::platform::clock::Clock;
 use crate::platform::fs::{Fs, RealFs};
 use crate::platform::fs_sim::SimFs;
+use crate::platform::testing::PATIENCE;
 use crate::telemetry::Metrics;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -135,7 +136,7 @@ pub struct Client(pub TcpStream);
 impl Client {
     pub fn to(addr: SocketAddr) -> Self {
         let stream = TcpStream::connect(addr).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         Client(stream)
     }
@@ -181,7 +182,7 @@ impl Client {
         self.0.set_read_timeout(Some(time)).unwrap();
         let mut one = [0];
         let silent = self.0.peek(&mut one).is_err();
-        self.0.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        self.0.set_read_timeout(Some(PATIENCE)).unwrap();
         silent
     }
 }

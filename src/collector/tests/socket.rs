@@ -5,6 +5,7 @@ use crate::collector::{BuildError, Config, build};
 use crate::pipeline::drain::Drain;
 use crate::platform::clock::Clock;
 use crate::platform::fs_sim::SimFs;
+use crate::platform::testing::PATIENCE;
 use crate::telemetry::Metrics;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -60,7 +61,7 @@ fn a_disk_that_cannot_be_written_is_503_until_it_can() {
     client.send(b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_eq!(status(&client.reply()), 200);
     fs.set_read_only(false);
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + PATIENCE;
     loop {
         client.send(sink);
         if status(&client.reply()) == 200 {
@@ -153,7 +154,7 @@ fn slow_senders_are_cut() {
         let reply = client.rest();
         assert!(status(&reply) == 408 && reply.contains("Connection: close"), "{name}: {reply}");
     }
-    assert!(started.elapsed() < Duration::from_secs(3));
+    assert!(started.elapsed() < Duration::from_secs(15));
     assert_eq!(idle.rest(), "", "a resting connection is closed without a word");
     assert!(started.elapsed() >= Duration::from_millis(600));
     assert_eq!(server.count(), 0);
@@ -170,7 +171,7 @@ fn a_client_that_does_not_read_is_cut() {
         let many = b"GET /robots.txt HTTP/1.1\r\nHost: h\r\n\r\n".repeat(200);
         while std::io::Write::write_all(&mut sender.0, &many).is_ok() {}
     });
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + PATIENCE;
     while server.metric("snowshed_collector_connections ") > 0.0 {
         assert!(Instant::now() < until, "the connection is still open");
         std::thread::sleep(Duration::from_millis(50));
@@ -200,7 +201,7 @@ fn a_body_slower_than_the_handler_may_be_is_408() {
     let started = Instant::now();
     let reply = server.once(b"POST /a/b HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhi");
     assert_eq!(status(&reply), 408);
-    assert!(started.elapsed() < Duration::from_secs(3));
+    assert!(started.elapsed() < Duration::from_secs(15));
 }
 
 /// How many of the payloads have this query string.
@@ -252,8 +253,17 @@ fn a_disk_that_hangs_is_answered_in_time_and_what_it_writes_later_is_there_once(
     assert_eq!(server.metric("snowshed_collector_refusals_total{reason=\"stalled\"}"), 8.0);
 
     // From now on nobody waits for nothing, and readiness is off; liveness is not.
-    let started = Instant::now();
     let mut client = server.connect();
+    let until = Instant::now() + PATIENCE;
+    loop {
+        client.send(b"GET /sink-health HTTP/1.1\r\nHost: h\r\n\r\n");
+        if status(&client.reply()) == 503 {
+            break;
+        }
+        assert!(Instant::now() < until, "readiness stays on");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let started = Instant::now();
     for id in 20..30 {
         client.send(get(id, 1).as_bytes());
         let reply = client.reply();
@@ -261,13 +271,11 @@ fn a_disk_that_hangs_is_answered_in_time_and_what_it_writes_later_is_there_once(
     }
     // Waiting for each would take ten times `stalled_after`.
     assert!(started.elapsed() < 5 * stalled_after, "{:?}", started.elapsed());
-    client.send(b"GET /sink-health HTTP/1.1\r\nHost: h\r\n\r\n");
-    assert_eq!(status(&client.reply()), 503);
     client.send(b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_eq!(status(&client.reply()), 200);
 
     fs.hold_syncs(false);
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + PATIENCE;
     while server.count() < 9 {
         assert!(Instant::now() < until, "what waited is not written: {}", server.count());
         std::thread::sleep(Duration::from_millis(20));

@@ -4,6 +4,7 @@ use super::*;
 use crate::dedupe::Config;
 use crate::event::{Cell, Event, EventAddr, columns};
 use crate::pipeline::link::link;
+use crate::platform::testing::PATIENCE;
 use crate::platform::units::Span;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -334,7 +335,7 @@ fn files_are_merged_and_old_ones_go_and_verdicts_stay() {
     assert!(life.sealed.len() > 500, "{}", life.sealed.len());
     let files = || world.files().len();
     let begun = std::time::Instant::now();
-    while files() > 150 && begun.elapsed() < Duration::from_secs(20) {
+    while files() > 150 && begun.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(10));
     }
     assert!(files() <= 150, "{} files of {} micro-batches", files(), life.sealed.len());
@@ -484,7 +485,7 @@ fn an_open_micro_batch_is_sealed_by_age_without_traffic() {
     assert!(matches!(rx.recv(), Some(Flow::Chunk(_))));
     assert!(matches!(rx.recv_timeout(Duration::from_millis(200)), Received::Nothing));
     clock.set(1000);
-    let sealed = rx.recv_timeout(Duration::from_secs(5));
+    let sealed = rx.recv_timeout(PATIENCE);
     assert!(matches!(sealed, Received::Message(Flow::Seal(id)) if id == OffsetRange::new(Offset(0), Offset(1))));
     drop(tx);
     stage.join();

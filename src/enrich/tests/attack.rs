@@ -4,6 +4,7 @@ use super::stage::{registry_config, start, view};
 use super::*;
 use crate::enrich::fuzz;
 use crate::journal::Record;
+use crate::platform::testing::PATIENCE;
 use crate::schema::tests::server::Server;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -117,7 +118,7 @@ fn schemas_that_exist_are_found_however_many_there_are_and_whatever_was_invented
     // A schema that was refused a look-up is not remembered as missing: a little later it is found.
     server.says("com.far/new/jsonschema/1-0-0", 200, r#"{"type":"object"}"#);
     let record = super::record(&naming(std::iter::once("new".to_owned())));
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + PATIENCE;
     loop {
         let items = core.process_arriving(Offset(3), RecordKind::Payload, &record, ETL).unwrap().items;
         if matches!(items[0].outcome, Outcome::Enriched(_)) {

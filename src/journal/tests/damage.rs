@@ -273,11 +273,11 @@ fn what_a_newer_program_wrote_is_named_as_such() {
 
     copy_dir(&dir.path().join("live"), &copy);
     append_frame(&segments[0], 4, 1, |frame, seal| {
-        frame[17] = 2;
+        frame[17] = 3;
         resum(frame, seal);
     });
     let e = try_open(&Config::default(), &copy, RealFs::shared()).unwrap_err();
-    assert!(matches!(&e, OpenError::Newer { what, .. } if what.contains("format 2")), "{e}");
+    assert!(matches!(&e, OpenError::Newer { what, .. } if what.contains("format 3")), "{e}");
 
     copy_dir(&dir.path().join("live"), &copy);
     fs::write(copy.join("journal.meta"), "snowshed journal\nformat 2\nid x\n").unwrap();

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::platform::fs_sim::SimFs;
+use crate::platform::testing::PATIENCE;
 use std::thread;
 use std::time::Instant;
 
@@ -12,17 +13,22 @@ fn unavailable(result: Result<Receipt, AppendError>) -> String {
     }
 }
 
+/// Bodies take the room that their length says.
+fn plain() -> Config {
+    Config { pack: false, ..Config::default() }
+}
+
 fn recovers(journal: &Journal) {
     let begun = Instant::now();
     while let Err(why) = journal.health() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "still ill: {why}");
+        assert!(begun.elapsed() < PATIENCE, "still ill: {why}");
         thread::sleep(Duration::from_millis(20));
     }
 }
 
 fn ill_then_well(ill: impl Fn(&SimFs), well: impl Fn(&SimFs), size: usize) {
     let fs = SimFs::new(1);
-    let (journal, _) = open(&Config::default(), Path::new(DIR), fs.shared());
+    let (journal, _) = open(&plain(), Path::new(DIR), fs.shared());
     let appender = journal.appender();
     appender.append_blocking(vec![record("before")]).unwrap();
     ill(&fs);
@@ -39,7 +45,7 @@ fn ill_then_well(ill: impl Fn(&SimFs), well: impl Fn(&SimFs), size: usize) {
     let expected = [(0, b"before".to_vec()), (1, b"after".to_vec())];
     assert_eq!(read(&journal, 0), expected);
     for fs in [fs.kill(), fs.crash()] {
-        let (journal, _) = open(&Config::default(), Path::new(DIR), fs.shared());
+        let (journal, _) = open(&plain(), Path::new(DIR), fs.shared());
         assert_eq!(
             read(&journal, 0),
             expected,
@@ -117,7 +123,7 @@ fn what_only_the_page_cache_holds_is_made_durable_before_it_is_shown() {
 fn a_segment_whose_creation_was_cut_short_is_made_durable_before_it_is_used() {
     for seed in 0..60 {
         let fs = SimFs::new(seed);
-        let (journal, _) = open(&small(), Path::new(DIR), fs.shared());
+        let (journal, _) = open(&Config { pack: false, ..small() }, Path::new(DIR), fs.shared());
         let appender = journal.appender();
         appender.append_blocking(vec![record("x".repeat(1500))]).unwrap();
         fs.hold_syncs(true);

@@ -17,6 +17,7 @@ mod crash;
 mod damage;
 mod faults;
 mod kill;
+mod packing;
 mod prepared;
 mod reading;
 mod retention;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::platform::fs_sim::SimFs;
+use crate::platform::testing::PATIENCE;
 use std::thread;
 use std::time::Instant;
 
@@ -71,7 +72,7 @@ fn a_waiting_reader_sleeps_until_there_is_something() {
             line.trim().parse::<u64>().unwrap()
         };
         let before = switches();
-        let batch = reader.next(100, Duration::from_secs(20)).unwrap().unwrap();
+        let batch = reader.next(100, PATIENCE).unwrap().unwrap();
         (batch, switches() - before, Instant::now())
     });
     thread::sleep(Duration::from_millis(300));
@@ -93,8 +94,8 @@ fn a_wait_ends_in_time_and_with_the_journal() {
     assert!(begun.elapsed() >= Duration::from_millis(30));
     journal.appender().append_blocking(vec![record("rest")]).unwrap();
     let waiting = thread::spawn(move || {
-        let rest = reader.next(100, Duration::from_secs(20)).unwrap().unwrap().records.len();
-        (rest, reader.next(100, Duration::from_secs(20)))
+        let rest = reader.next(100, PATIENCE).unwrap().unwrap().records.len();
+        (rest, reader.next(100, PATIENCE))
     });
     thread::sleep(Duration::from_millis(50));
     journal.close();
@@ -117,7 +118,7 @@ fn a_lingering_reader_is_woken_less_often_and_misses_nothing() {
     });
     let (mut batches, mut records) = (0, 0);
     while records < 300 {
-        if let Some(batch) = reader.next(1 << 20, Duration::from_secs(5)).unwrap() {
+        if let Some(batch) = reader.next(1 << 20, PATIENCE).unwrap() {
             batches += 1;
             records += batch.records.len();
         }

@@ -2,6 +2,7 @@
 
 use super::server::Server;
 use super::*;
+use crate::platform::testing::PATIENCE;
 use crate::platform::units::Span;
 use std::time::{Duration, Instant};
 
@@ -29,7 +30,7 @@ fn config(registries: Vec<RegistryConfig>) -> Config {
 }
 
 fn until(what: &str, done: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(15);
+    let end = Instant::now() + PATIENCE;
     while !done() {
         assert!(Instant::now() < end, "{what} did not happen");
         std::thread::sleep(Duration::from_millis(20));
@@ -169,18 +170,18 @@ fn one_that_has_it_is_enough_and_an_optional_one_holds_nobody_up() {
 #[test]
 fn a_slow_registry_times_out() {
     let server = Server::start();
-    server.state.lock().delay = Duration::from_secs(5);
+    server.state.lock().delay = Duration::from_secs(120);
     let resolver = resolver(&config(vec![registry("ours", &server)]), None);
     let begin = Instant::now();
     let outage = resolver.fetch(&[key(CART)]).unwrap_err();
-    assert!(begin.elapsed() < Duration::from_secs(3));
+    assert!(begin.elapsed() < Duration::from_secs(60));
     assert!(outage.message.contains("timed out"), "{outage}");
 }
 
 #[test]
 fn a_dead_optional_registry_does_not_stop_the_flow() {
     let server = Server::start();
-    server.state.lock().delay = Duration::from_secs(30);
+    server.state.lock().delay = Duration::from_secs(300);
     let dead = RegistryConfig { required: false, ..registry("dead", &server) };
     let config = Config { timeout: Span::from_secs(2), ..config(vec![dead]) };
     let resolver = resolver(&config, None);
@@ -189,7 +190,7 @@ fn a_dead_optional_registry_does_not_stop_the_flow() {
         let key = key(&format!("com.acme/n{n}/jsonschema/1-0-0"));
         assert!(matches!(fetched(&resolver, &key), Lookup::Missing(_)));
     }
-    assert!(begin.elapsed() < Duration::from_secs(8), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < PATIENCE, "{:?}", begin.elapsed());
 }
 
 #[test]

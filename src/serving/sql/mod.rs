@@ -29,6 +29,7 @@ use sink::{Streamed, Whole};
 use std::io;
 use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
 /// Pieces of a streamed answer that wait for a slow client.
@@ -133,13 +134,22 @@ fn params(values: Vec<Value>) -> ApiResult<Vec<SqlParam>> {
 fn respond(head: Head, format: Format, rows: usize, pieces: mpsc::Receiver<Piece>) -> Response {
     let mut response = match head.whole {
         Some(text) => reply::text(format.content_type(), text),
-        None => reply::text(format.content_type(), Body::from_stream(ReceiverStream::new(pieces))),
+        None => reply::text(format.content_type(), Body::from_stream(ReceiverStream::new(pieces).then(settled))),
     };
     let headers = response.headers_mut();
     headers.insert("x-boundary", HeaderValue::from(head.boundary.offset.0));
     headers.insert("x-enriched", HeaderValue::from(head.enriched.0));
     headers.insert("x-row-limit", HeaderValue::from(rows));
     response
+}
+
+/// Lets what was sent before a problem leave first: the server drops what it has not written yet when a body breaks off, the
+/// head included, and writes when a body has nothing more for the moment.
+async fn settled(piece: Piece) -> Piece {
+    if piece.is_err() {
+        tokio::task::yield_now().await;
+    }
+    piece
 }
 
 fn work(api: &Api, job: &Job, head: oneshot::Sender<ApiResult<Head>>, pieces: mpsc::Sender<Piece>) {

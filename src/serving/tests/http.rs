@@ -1,6 +1,7 @@
 //! Status, views, audit, failures, schemas, session, demo, page: over HTTP.
 
 use super::*;
+use crate::platform::testing::PATIENCE;
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -290,12 +291,12 @@ async fn bodies_and_connections_are_bounded() {
     .await
     .unwrap();
     let mut answer = String::new();
-    let read = tokio::time::timeout(std::time::Duration::from_secs(5), slow.read_to_string(&mut answer)).await;
+    let read = tokio::time::timeout(PATIENCE, slow.read_to_string(&mut answer)).await;
     assert!(answer.starts_with("HTTP/1.1 408"), "{read:?} {answer}");
     let mut silent = tokio::net::TcpStream::connect(bench.address).await.unwrap();
     silent.write_all(b"GET /v1/status HT").await.unwrap();
     let mut rest = Vec::new();
-    let closed = tokio::time::timeout(std::time::Duration::from_secs(5), silent.read_to_end(&mut rest)).await;
+    let closed = tokio::time::timeout(PATIENCE, silent.read_to_end(&mut rest)).await;
     assert!(closed.is_ok(), "a head that never ends holds a connection");
 }
 
@@ -327,7 +328,7 @@ async fn probes_and_metrics_tell_the_state() {
     }
     assert_eq!(bench.ok("/health/ready").await["ready"], true);
     bench.drain.raise();
-    let ended = tokio::time::timeout(std::time::Duration::from_secs(10), bench.task).await;
+    let ended = tokio::time::timeout(PATIENCE, bench.task).await;
     assert!(ended.is_ok(), "the port does not stop");
 }
 

@@ -1,6 +1,7 @@
 //! The live streams, read as a browser reads them.
 
 use super::*;
+use crate::platform::testing::PATIENCE;
 use futures_util::{Stream, StreamExt};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -31,7 +32,7 @@ impl Events {
                     return Some((name, serde_json::from_str(&data).unwrap()));
                 }
             }
-            let piece = tokio::time::timeout(Duration::from_secs(10), self.body.next()).await.expect("a silent stream");
+            let piece = tokio::time::timeout(PATIENCE, self.body.next()).await.expect("a silent stream");
             self.text.push_str(std::str::from_utf8(&piece?.ok()?).unwrap());
         }
     }

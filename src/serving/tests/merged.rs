@@ -8,6 +8,7 @@ use super::*;
 use crate::batch::ReadError;
 use crate::batch::warehouse::{Snapshot, SqlDone, SqlRequest, SqlSink, SqlTail};
 use crate::event::{OffsetRange, Tally};
+use crate::platform::testing::PATIENCE;
 use crate::view::{Fold, Layer, ViewQuery, answer};
 use arrow::array::RecordBatch;
 use proptest::prelude::*;
@@ -300,7 +301,7 @@ async fn counts_never_go_back_while_micro_batches_commit() {
         })
         .collect();
     for reader in readers {
-        let (reads, boundaries) = tokio::time::timeout(Duration::from_secs(120), reader).await.unwrap().unwrap();
+        let (reads, boundaries) = tokio::time::timeout(PATIENCE, reader).await.unwrap().unwrap();
         assert!(reads >= 5 && boundaries >= 3, "{reads} reads over {boundaries} boundaries");
     }
     writer.join().unwrap();

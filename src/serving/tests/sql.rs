@@ -108,6 +108,26 @@ async fn limits_are_named_and_cut_streams_are_broken_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_broken_off_at_once_still_has_its_head_and_its_rows() {
+    let bench = world();
+    for round in 0..200 {
+        let request = bench.client.post(bench.url("/v1/sql")).header("accept", "text/csv");
+        let sent = request.json_body(&json!({"sql": "SELECT * FROM range(9)", "max_rows": 1})).send().await;
+        let mut response = sent.unwrap_or_else(|e| panic!("round {round}: no head: {e}"));
+        assert_eq!(response.headers()["x-row-limit"], "1");
+        let mut text = Vec::new();
+        let end = loop {
+            match response.chunk().await {
+                Ok(Some(piece)) => text.extend_from_slice(&piece),
+                end => break end,
+            }
+        };
+        assert_eq!(String::from_utf8_lossy(&text), "range\n0\n", "round {round}");
+        assert!(end.is_err(), "a cut stream must not look whole");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_reading_and_only_our_tables() {
     let bench = world();
     for (sql, status) in [

@@ -7,6 +7,7 @@ use crate::event::{Flow, Offset};
 use crate::pipeline::drain::Drain;
 use crate::pipeline::link::{LinkSender, link};
 use crate::platform::clock::Clock;
+use crate::platform::testing::PATIENCE;
 use crate::platform::units::ByteSize;
 use crate::telemetry::Metrics;
 use parking_lot::Mutex;
@@ -92,7 +93,7 @@ impl Rig {
     }
 
     fn wait(&self, what: &str, ready: impl Fn(&StreamStatus) -> bool) {
-        let end = Instant::now() + Duration::from_secs(30);
+        let end = Instant::now() + PATIENCE;
         while !ready(&self.status()) {
             assert!(Instant::now() < end, "{what}: {:?}", self.status());
             std::thread::sleep(Duration::from_millis(10));
@@ -109,7 +110,7 @@ fn a_deaf_broker_holds_nobody_up_and_the_status_says_so() {
     rig.broker.deaf.store(true, Ordering::SeqCst);
     // Many times what link, buffer and broker hold together.
     for n in 1..60u64 {
-        let sent = rig.flow.send_timeout(Flow::Chunk(chunk(0, n * 100..(n + 1) * 100, 0)), Duration::from_secs(10));
+        let sent = rig.flow.send_timeout(Flow::Chunk(chunk(0, n * 100..(n + 1) * 100, 0)), PATIENCE);
         assert!(sent.is_ok(), "the flow is taken in, whatever the broker does");
     }
     rig.broker.failures.store(7, Ordering::SeqCst);

@@ -1,6 +1,7 @@
 //! Many readers, a long log, a database that has broken, and everything at once.
 
 use super::*;
+use crate::platform::testing::PATIENCE;
 
 #[test]
 fn snapshots_are_bounded_in_number_and_time() {
@@ -39,7 +40,7 @@ fn the_write_ahead_log_is_folded_in_although_someone_always_reads() {
     let commits = 60;
     let mut readers = Vec::new();
     for n in 0..commits {
-        readers.push(opened.reader.snapshot(Duration::from_secs(5)).unwrap());
+        readers.push(opened.reader.snapshot(PATIENCE).unwrap());
         readers.truncate(1);
         let mut e = event(n);
         e.contexts.push(datum(
@@ -142,7 +143,7 @@ fn stress() {
                 let mut turn = worker;
                 while Instant::now() < end {
                     turn += 1;
-                    let mut snapshot = reader.snapshot(Duration::from_secs(30)).unwrap();
+                    let mut snapshot = reader.snapshot(PATIENCE).unwrap();
                     let from = snapshot.boundary().offset.0;
                     let above = chunk(from, from..from + 700, 0);
                     let (events, failed) = (vec![above.rows.clone()], vec![above.failed_rows.clone()]);

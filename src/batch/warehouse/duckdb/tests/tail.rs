@@ -1,6 +1,7 @@
 //! Rows in the table, in memory and in staged files as one.
 
 use super::*;
+use crate::platform::testing::PATIENCE;
 
 #[test]
 fn the_tail_and_the_table_are_one() {
@@ -119,7 +120,7 @@ fn count_never_goes_back_while_commits_run() {
                 scope.spawn(|| {
                     let mut counted = 0;
                     while !done.load(Ordering::SeqCst) {
-                        let mut snapshot = reader.snapshot(Duration::from_secs(5)).unwrap();
+                        let mut snapshot = reader.snapshot(PATIENCE).unwrap();
                         let from = snapshot.boundary().offset;
                         let above = chunks.iter().filter(|c| c.range.from >= from).map(|c| c.rows.clone());
                         let tail = SqlTail { events: above.collect(), ..SqlTail::default() };
