@@ -177,7 +177,7 @@ impl Tracking<'_> {
             None => split::store(&captured, limits, out),
             Some(error) => {
                 let record = captured.to_bytes(captured.body.as_deref());
-                let row = bad_row::generic_error(now_ms, limits.record, &error, &record, request.target.path);
+                let row = bad_row::generic_error(now_ms, settings.row_max, &error, &record, request.target.path);
                 split::add_row(&row, out);
             }
         }

@@ -24,13 +24,16 @@ pub fn size_violation(now_ms: Millis, limit: usize, actual: usize, expectation: 
     row
 }
 
-/// A request that cannot become a record. The whole of it is quoted, up to half of `limit` characters. `path` is the raw one.
+/// The most that a row takes beside its quotation, in bytes.
+pub const FRAME: usize = 4096;
+
+/// A request that cannot become a record. The whole of it is quoted, up to `limit` bytes of the row. `path` is the raw one.
 pub fn generic_error(now_ms: Millis, limit: usize, error: &str, record: &Bytes, path: &[u8]) -> String {
     let mut row = begin(BadRowKind::GenericError, now_ms);
     row.push_str(",\"errors\":[");
     write_string(error, &mut row);
     row.push_str("]},\"payload\":");
-    write_string(beginning(&quote(record, path), limit / 2, limit), &mut row);
+    write_string(beginning(&quote(record, path), usize::MAX, limit), &mut row);
     row.push_str("}}");
     row
 }

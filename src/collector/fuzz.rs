@@ -36,7 +36,6 @@ fn settings() -> &'static Settings {
         config.limits.record_max_bytes.0 = 20_000;
         config.limits.payload_max_bytes.0 = 60_000;
         config.limits.request_body_max_bytes.0 = 100_000;
-        // A configuration that `Config::check` allows but for the record limit, which nothing here relies on.
         Settings::new(&config).unwrap_or_else(|e| std::panic::panic_any(e))
     })
 }

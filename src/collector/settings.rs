@@ -90,6 +90,8 @@ pub struct Settings {
     pub record_max: usize,
     pub payload_max: usize,
     pub body_max: usize,
+    /// The longest row in bytes.
+    pub row_max: usize,
 }
 
 /// The configured reply to `GET /`.
@@ -168,6 +170,7 @@ impl Settings {
             record_max: config.limits.record_max_bytes.as_usize(),
             payload_max: config.limits.payload_max_bytes.as_usize(),
             body_max: config.limits.request_body_max_bytes.as_usize(),
+            row_max: config.limits.payload_max_bytes.max(config.limits.record_max_bytes).as_usize(),
         })
     }
 

@@ -11,7 +11,7 @@ use crate::journal::RecordKind;
 use crate::platform::clock::Millis;
 
 /// Deeper JSON is taken for no JSON at all.
-const MAX_DEPTH: usize = 128;
+const MAX_DEPTH: usize = 512;
 
 /// Limits, and the time for rows.
 #[derive(Clone, Copy, Debug)]
@@ -76,8 +76,10 @@ struct Batch {
 impl Batch {
     fn read(captured: &Captured<'_>, size: usize, limit: usize) -> Result<Self, &'static str> {
         let body = captured.body.as_deref().ok_or("a request whose record is below the limit: GET cannot be split")?;
-        let text = std::str::from_utf8(body).map_err(|_| "a body that is UTF-8, so that it can be split")?;
-        let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+        // As enrichment will read it: one odd byte is no reason to lose the events around it.
+        let text = String::from_utf8_lossy(body);
+        let size = size - body.len() + text.len();
+        let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
         let mut json = json::parse(text, MAX_DEPTH).map_err(|_| "a body that is JSON, so that it can be split")?;
         let schema = match json.get("schema") {
             Some(Json::String(schema)) if SchemaKey::parse(schema).is_ok() => schema.to_string(),

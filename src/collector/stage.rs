@@ -4,6 +4,7 @@
 //! single-threaded runtime and keeps the connections it was given: nothing is shared between workers but counters.
 
 use super::accept::{Accepted, Hand, accept, reload};
+use super::bad_row;
 use super::bounds::Bounds;
 use super::config::{Config, ProxyProtocol, TlsVersion};
 use super::error::{BuildError, RunError};
@@ -87,7 +88,9 @@ pub fn build(
         return Err(BuildError::Config { key, problem });
     }
     let bad = |key: &str, problem: String| BuildError::Config { key: key.to_owned(), problem };
-    let settings = Settings::new(config).map_err(|e| bad("", e))?;
+    let mut settings = Settings::new(config).map_err(|e| bad("", e))?;
+    // Whatever the journal takes: what is quoted is all that is left of such a request.
+    settings.row_max = settings.row_max.max(appender.max_record_bytes().saturating_sub(bad_row::FRAME));
     let open = |key: &'static str, text: &str| -> Result<Option<TcpListener>, BuildError> {
         if text.is_empty() {
             return Ok(None);

@@ -32,6 +32,11 @@ impl Appender {
         self.queue.stalled_after()
     }
 
+    /// The longest body that is taken (`journal.max_record_bytes`).
+    pub fn max_record_bytes(&self) -> usize {
+        usize::try_from(self.max_record).unwrap_or(usize::MAX)
+    }
+
     /// Queues the records at once and resolves when they are durable. They get numbers that follow one another, and stand
     /// or fall together. Dropping the future does not take them back.
     ///

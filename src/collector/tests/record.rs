@@ -165,6 +165,9 @@ fn illegal_targets_are_kept_as_failed_rows() {
     let post = Core::new("").post("POST /a/b?%zz HTTP/1.1", b"{\"event\":1}");
     assert_eq!((post.status, post.body()), (200, "ok"));
     assert!(post.rows[0]["data"]["payload"].as_str().unwrap().contains("event"));
+    let long = "x".repeat(900_000);
+    let post = Core::new("").post("POST /a/b?%zz HTTP/1.1", long.as_bytes());
+    assert!(post.rows[0]["data"]["payload"].as_str().unwrap().contains(&long), "all of it is kept");
 }
 
 #[test]

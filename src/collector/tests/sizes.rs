@@ -105,9 +105,42 @@ fn what_cannot_be_cut_is_one_row() {
     let body = plain.replace("\"x\":\"", &format!("\"x\":\"{}", "y".repeat(10_000 - base() - plain.len())));
     let asked = post(&body);
     assert_eq!((asked.payloads.len(), violation(&asked, 0)), (0, (10_000, 10_000)));
-    let not_utf8 =
-        [&b"{\"schema\":\"iglu:a/b/jsonschema/1-0-0\",\"data\":[\"\xff"[..], filler.as_bytes(), b"\"]}"].concat();
-    assert_eq!(Core::new(LIMITS).post(HEAD, &not_utf8).rows.len(), 1);
+}
+
+#[test]
+fn odd_bytes_and_deep_events_do_not_spoil_a_batch() {
+    let events: Vec<String> = (0..20).map(|n| event(n, 700)).collect();
+    let deep = format!("{}1{}", "[".repeat(500), "]".repeat(500));
+    for odd in [&b"\"caf\xe9\""[..], b"\"\xff\xff\xff\xff\"", deep.as_bytes()] {
+        let (before, after) = events.split_at(10);
+        let body = [
+            envelope(before).strip_suffix("]}").unwrap().as_bytes(),
+            b",",
+            odd,
+            b",",
+            after.join(",").as_bytes(),
+            b"]}",
+        ]
+        .concat();
+        let asked = Core::new(LIMITS).post(HEAD, &body);
+        assert!(asked.rows.is_empty() && asked.payloads.len() > 1, "{:?}", asked.rows);
+        assert!(asked.sizes.iter().all(|&s| s <= 10_001), "{:?}", asked.sizes);
+        let all: Vec<u8> = asked.payloads.iter().flat_map(|p| p.body.as_deref().unwrap()).copied().collect();
+        let text = String::from_utf8(all).unwrap();
+        assert!(
+            (0..20).all(|n| text.matches(&format!("\"{n:05}\"")).count() == 1),
+            "every event is in exactly one part"
+        );
+        assert!(text.contains(&*String::from_utf8_lossy(odd)), "the odd one too");
+    }
+}
+
+#[test]
+fn a_record_limit_below_every_head_makes_rows_of_requests_without_a_body() {
+    let mut core = Core::new("limits = { record_max_bytes = 300 }");
+    assert_eq!(core.ask("GET /i?e=pv HTTP/1.1").payloads.len(), 1);
+    let asked = core.ask(&format!("GET /i?e=pv&x={} HTTP/1.1", "x".repeat(300)));
+    assert_eq!((asked.status, asked.payloads.len(), violation(&asked, 0).0), (200, 0, 300));
 }
 
 #[test]
