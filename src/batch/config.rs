@@ -3,6 +3,7 @@
 use crate::platform::units::{ByteSize, Span};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 /// `[batch]`: when micro-batches end and how many may wait.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,19 +41,19 @@ impl Config {
     /// What is wrong with the values, by key.
     pub fn check(&self) -> Vec<(String, String)> {
         let mut bad = Vec::new();
-        let mut need = |ok: bool, key: &str, what: &str| {
+        let mut need = |ok: bool, key: &str, value: &dyn Display, what: &str| {
             if !ok {
-                bad.push((format!("batch.{key}"), what.to_owned()));
+                bad.push((format!("batch.{key}"), format!("is {value}; it must be {what}")));
             }
         };
         let age = self.max_age.as_millis();
-        need((100..=3_600_000).contains(&age), "max_age", "must be from 100ms to 1h");
-        need((1..=5_000_000).contains(&self.max_rows), "max_rows", "must be from 1 to 5000000");
+        need((100..=3_600_000).contains(&age), "max_age", &self.max_age, "from 100ms to 1h");
+        need((1..=5_000_000).contains(&self.max_rows), "max_rows", &self.max_rows, "from 1 to 5000000");
         let bytes = self.max_bytes.0;
-        need((1 << 16..=1 << 30).contains(&bytes), "max_bytes", "must be from 64 KiB to 1 GiB");
-        need((1..=100_000).contains(&self.max_waiting), "max_waiting", "must be from 1 to 100000");
-        need((1..=5000).contains(&self.max_columns), "max_columns", "must be from 1 to 5000");
-        need((0..=600_000).contains(&self.drain.as_millis()), "drain", "must be from 0ms to 10m");
+        need((1 << 16..=1 << 30).contains(&bytes), "max_bytes", &self.max_bytes, "from 64 KiB to 1 GiB");
+        need((1..=100_000).contains(&self.max_waiting), "max_waiting", &self.max_waiting, "from 1 to 100000");
+        need((1..=5000).contains(&self.max_columns), "max_columns", &self.max_columns, "from 1 to 5000");
+        need((0..=600_000).contains(&self.drain.as_millis()), "drain", &self.drain, "from 0ms to 10m");
         bad
     }
 }
@@ -109,10 +110,10 @@ impl LakeConfig {
             bad.push(("lake.endpoint".to_owned(), "is plain HTTP, which needs lake.allow_http = true".to_owned()));
         }
         if !(1000..=3_600_000).contains(&self.timeout.as_millis()) {
-            bad.push(("lake.timeout".to_owned(), "must be from 1s to 1h".to_owned()));
+            bad.push(("lake.timeout".to_owned(), format!("is {}; it must be from 1s to 1h", self.timeout)));
         }
         if !(1..=19).contains(&self.zstd_level) {
-            bad.push(("lake.zstd_level".to_owned(), "must be from 1 to 19".to_owned()));
+            bad.push(("lake.zstd_level".to_owned(), format!("is {}; it must be from 1 to 19", self.zstd_level)));
         }
         bad
     }
@@ -169,20 +170,21 @@ impl WarehouseConfig {
     /// What is wrong with the values, by key.
     pub fn check(&self) -> Vec<(String, String)> {
         let mut bad = Vec::new();
-        let mut need = |ok: bool, key: &str, what: &str| {
+        let mut need = |ok: bool, key: &str, value: &dyn Display, what: &str| {
             if !ok {
-                bad.push((format!("warehouse.{key}"), what.to_owned()));
+                bad.push((format!("warehouse.{key}"), format!("is {value}; it must be {what}")));
             }
         };
         let duckdb = self.kind == WarehouseKind::Duckdb;
-        need(duckdb, "kind", "\"snowflake\" is not available yet; the one kind that is, is \"duckdb\"");
-        need(self.memory_limit.0 >= 256 << 20, "memory_limit", "must be at least 256 MiB");
-        need(self.threads <= 1024, "threads", "must be from 0 (one per core) to 1024");
-        need((1..=256).contains(&self.readers), "readers", "must be from 1 to 256");
+        need(duckdb, "kind", &"\"snowflake\", which is not available yet", "\"duckdb\"");
+        need(self.memory_limit.0 >= 256 << 20, "memory_limit", &self.memory_limit, "at least 256 MiB");
+        need(self.threads <= 1024, "threads", &self.threads, "from 0 (one per core) to 1024");
+        need((1..=256).contains(&self.readers), "readers", &self.readers, "from 1 to 256");
         let snapshot = self.max_snapshot.as_millis();
-        need((1000..=3_600_000).contains(&snapshot), "max_snapshot", "must be from 1s to 1h");
-        need((1 << 20..=1 << 40).contains(&self.checkpoint_at.0), "checkpoint_at", "must be from 1 MiB to 1 TiB");
-        need((2..=10_000).contains(&self.fold_after), "fold_after", "must be from 2 to 10000");
+        need((1000..=3_600_000).contains(&snapshot), "max_snapshot", &self.max_snapshot, "from 1s to 1h");
+        let at = self.checkpoint_at;
+        need((1 << 20..=1 << 40).contains(&at.0), "checkpoint_at", &at, "from 1 MiB to 1 TiB");
+        need((2..=10_000).contains(&self.fold_after), "fold_after", &self.fold_after, "from 2 to 10000");
         bad
     }
 }

@@ -21,6 +21,7 @@ use crate::net::tls::Certificate;
 use crate::net::{self, Budget, ConnectionLimits, Gate, proxy_protocol};
 use crate::pipeline::drain::Drain;
 use crate::platform::clock::Clock;
+use crate::platform::slice::take_short_turns;
 use crate::platform::units::Span;
 use crate::telemetry::Metrics;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -249,7 +250,11 @@ impl Collector {
         let worker = Worker::new(self.shared.clone());
         let options = self.options.clone();
         let thread = std::thread::Builder::new().name(format!("collector-{number}"));
-        Ok(thread.spawn(move || runtime.block_on(work(worker, take, open, options)))?)
+        let run = move || {
+            take_short_turns();
+            runtime.block_on(work(worker, take, open, options));
+        };
+        Ok(thread.spawn(run)?)
     }
 }
 

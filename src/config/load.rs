@@ -144,10 +144,23 @@ fn line_of(text: &str, key: &str) -> Option<usize> {
     let mut item: &Item = doc.as_item();
     let mut at = None;
     for part in key.split('.') {
-        let Some(next) = item.get(part) else { break };
+        let (name, index) = part.split_once('[').unwrap_or((part, ""));
+        let Some(next) = item.get(name) else { break };
         item = next;
         at = item.span().or(at);
+        let Some(number) = index.strip_suffix(']').and_then(|n| n.parse::<usize>().ok()) else { continue };
+        // A table of an array is no item, so its keys are looked up in it.
+        let element = item.as_array_of_tables().and_then(|all| all.get(number));
+        at = element.and_then(|table| table.span()).or(at);
+        match element.zip(key.split_once(&format!("{part}."))).and_then(|(t, (_, rest))| t.get(rest)) {
+            Some(found) => return line_at(text, found.span().or(at)),
+            None => break,
+        }
     }
+    line_at(text, at)
+}
+
+fn line_at(text: &str, at: Option<std::ops::Range<usize>>) -> Option<usize> {
     at.map(|span| 1 + text[..span.start.min(text.len())].matches('\n').count())
 }
 
@@ -188,6 +201,11 @@ mod tests {
         assert!(wrong.contains("line 2") && wrong.contains("soon"), "{wrong}");
         let range = with("[batch]\nmax_rows = 0\n", &[]).unwrap_err();
         assert!(range.contains("line 2") && range.contains("batch.max_rows"), "{range}");
+        let second = "[[views]]\nname = \"a\"\ngrain = \"1m\"\n[views.measures]\nn = \"count\"\n\n[[views]]\nname = \"pulse\"\ngrain = \"1m\"\n[views.measures]\nn = \"count\"\n";
+        let view = with(second, &[]).unwrap_err();
+        assert!(view.contains("line 7: views[1]: \"pulse\" is the name of a built-in view"), "{view}");
+        let registry = with("[[iglu.registries]]\nname = \"a\"\nuri = \"nowhere\"\n", &[]).unwrap_err();
+        assert!(registry.contains("line 3: iglu.registries[0].uri"), "{registry}");
         let variable = with("", &[("SNOWSHED__BATCH__MAX_AGEE", "1s")]).unwrap_err();
         assert!(variable.contains("SNOWSHED__BATCH__MAX_AGEE"), "{variable}");
     }

@@ -91,6 +91,22 @@ impl Config {
         format!("{:08x}", crc32c::crc32c(text.as_bytes()))
     }
 
+    fn check_views(&self, problems: &mut Vec<(String, String)>) {
+        let built_in: Vec<String> = crate::view::builtin().into_iter().map(|view| view.name).collect();
+        for (i, view) in self.views.iter().enumerate() {
+            let mut say = |what: String| problems.push((format!("views[{i}]"), what));
+            if built_in.contains(&view.name) {
+                say(format!("\"{}\" is the name of a built-in view; choose another", view.name));
+            }
+            if self.views[..i].iter().any(|other| other.name == view.name) {
+                say(format!("two views are called \"{}\"; names are unique", view.name));
+            }
+            if let Err(e) = view.compile() {
+                say(e.to_string());
+            }
+        }
+    }
+
     /// What is wrong with the values, as (key, problem and what is allowed). Types and unknown keys were found before.
     pub fn check(&self) -> Vec<(String, String)> {
         let mut problems = Vec::new();
@@ -123,15 +139,10 @@ impl Config {
                 ),
             ));
         }
-        let mut names = std::collections::BTreeSet::new();
-        for view in &self.views {
-            if !names.insert(view.name.as_str()) {
-                problems.push(("views".into(), format!("two views are called \"{}\"; names are unique", view.name)));
-            }
-            if let Err(e) = view.compile() {
-                problems.push(("views".into(), format!("view \"{}\": {e}", view.name)));
-            }
+        if self.data_dir.as_os_str().is_empty() {
+            problems.push(("data_dir".into(), "is empty; write a folder, as in \"./data\"".into()));
         }
+        self.check_views(&mut problems);
         let all = [Role::Collector, Role::Worker, Role::Serving];
         if !all.iter().all(|r| self.roles.contains(r)) {
             problems.push((

@@ -96,6 +96,7 @@ impl Journal {
             end,
             failing: false,
             last_commit: Instant::now(),
+            complained: None,
             buffer: Vec::new(),
         };
         writer.begin().map_err(OpenError::io("cannot make a segment in", dir))?;

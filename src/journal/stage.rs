@@ -23,6 +23,7 @@ use crate::event::Offset;
 use crate::platform::clock::Clock;
 use crate::platform::failpoint::fail_point;
 use crate::platform::fs::{File, Fs};
+use crate::platform::slice::take_short_turns;
 use bytes::Bytes;
 use std::io;
 use std::path::PathBuf;
@@ -32,6 +33,8 @@ use uuid::Uuid;
 
 /// How often the writer tries to make a segment while it cannot write.
 const PROBE: Duration = Duration::from_millis(if cfg!(test) { 10 } else { 250 });
+/// How often the log says again that nothing can be written.
+const REMIND: Duration = Duration::from_secs(60);
 /// How long it sleeps when there is nothing to do.
 const IDLE: Duration = Duration::from_secs(60);
 /// What a new segment must have room for before a journal that could not write says that it can again.
@@ -68,6 +71,8 @@ pub(super) struct Writer {
     pub(super) failing: bool,
     /// When the last group was begun.
     pub(super) last_commit: Instant,
+    /// When the log last told that nothing can be written.
+    pub(super) complained: Option<Instant>,
     /// Where groups are laid out, one after the other.
     pub(super) buffer: Vec<u8>,
 }
@@ -80,6 +85,7 @@ impl Writer {
 
     /// Runs until the queue is closed and empty.
     pub(super) fn run(mut self) {
+        take_short_turns();
         // However the thread ends, nobody waits for it afterwards.
         let _ends = EndGuard { queue: self.queue.clone(), view: self.view.clone(), spare: self.spare.clone() };
         let mut taken = Vec::new();
@@ -287,7 +293,11 @@ impl Writer {
     /// Leaves the open file as it is after a failure: nothing on it is acknowledged again.
     fn give_up(&mut self, why: &io::Error) {
         self.metrics.failures.inc();
-        tracing::error!("the journal cannot write at record {}: {why}", self.end);
+        // While it goes on trying, four times a second, the log is not filled with it, perhaps on the very disk that is full.
+        if self.complained.is_none_or(|at| at.elapsed() > REMIND) {
+            tracing::error!("the journal cannot write at record {}: {why}", self.end);
+            self.complained = Some(Instant::now());
+        }
         let Some(open) = self.open.take() else { return };
         // Best effort, so that what was refused does not stay. The header of the next segment makes it void in any case.
         let _ = open.file.set_len(open.len);
@@ -314,6 +324,7 @@ impl Writer {
         match probed {
             Ok(()) => {
                 tracing::info!("the journal can be written again, from record {}", self.end);
+                self.complained = None;
                 self.set_failing(None);
             }
             Err(e) => {

@@ -11,6 +11,7 @@ pub mod fs;
 pub mod fs_sim;
 pub mod owned;
 pub mod priority;
+pub mod slice;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod units;

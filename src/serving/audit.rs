@@ -13,12 +13,13 @@ use super::event_row;
 use super::failures::LocalAdvice;
 use super::merge::Seam;
 use super::reply::{self, verbatim};
+use super::segments::Segments;
 use super::{facts, records};
 use crate::batch::warehouse::{SqlColumn, SqlParam, SqlRequest, SqlSink};
 use crate::event::{EventAddr, Offset, Outcome, Processed, Replay, columns, payload_json, replay_json, thrift};
 use crate::speed::Memory;
 use arrow::array::RecordBatch;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -57,7 +58,7 @@ struct Stored {
     row: Filled,
 }
 
-pub(super) async fn get(State(api): State<Shared>, Path(asked): Path<String>) -> ApiResult {
+pub(super) async fn get(State(api): State<Shared>, Segments(asked): Segments<String>) -> ApiResult {
     let found = api.read("serving.view_timeout", move |api| audit(api, &asked)).await?;
     Ok(reply::json(&found))
 }

@@ -7,17 +7,18 @@ use super::api::Shared;
 use super::body;
 use super::error::{ApiError, ApiResult};
 use super::reply;
+use super::segments::Segments;
 use crate::event::SchemaKey;
 use crate::schema::PutProblem;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{Request, StatusCode};
 use serde_json::json;
 
 /// `GET /iglu/schemas/{vendor}/{name}/{format}/{version}`; a version that is only a model lists its schemas.
 pub(super) async fn get(
     State(api): State<Shared>,
-    Path((vendor, name, format, version)): Path<(String, String, String, String)>,
+    Segments((vendor, name, format, version)): Segments<(String, String, String, String)>,
 ) -> ApiResult {
     let path = format!("{vendor}/{name}/{format}/{version}");
     if !version.is_empty() && version.bytes().all(|b| b.is_ascii_digit()) {
@@ -41,17 +42,20 @@ pub(super) async fn root(State(api): State<Shared>) -> ApiResult {
     list(&api, String::new()).await
 }
 
-pub(super) async fn of_vendor(State(api): State<Shared>, Path(vendor): Path<String>) -> ApiResult {
+pub(super) async fn of_vendor(State(api): State<Shared>, Segments(vendor): Segments<String>) -> ApiResult {
     list(&api, vendor).await
 }
 
-pub(super) async fn of_name(State(api): State<Shared>, Path((vendor, name)): Path<(String, String)>) -> ApiResult {
+pub(super) async fn of_name(
+    State(api): State<Shared>,
+    Segments((vendor, name)): Segments<(String, String)>,
+) -> ApiResult {
     list(&api, format!("{vendor}/{name}")).await
 }
 
 pub(super) async fn of_format(
     State(api): State<Shared>,
-    Path((vendor, name, format)): Path<(String, String, String)>,
+    Segments((vendor, name, format)): Segments<(String, String, String)>,
 ) -> ApiResult {
     list(&api, format!("{vendor}/{name}/{format}")).await
 }
@@ -68,7 +72,7 @@ async fn list(api: &Shared, prefix: String) -> ApiResult {
 /// `PUT /iglu/schemas/{vendor}/{name}/{format}/{version}`.
 pub(super) async fn put(
     State(api): State<Shared>,
-    Path((vendor, name, format, version)): Path<(String, String, String, String)>,
+    Segments((vendor, name, format, version)): Segments<(String, String, String, String)>,
     request: Request<Body>,
 ) -> ApiResult {
     let key = key(&format!("{vendor}/{name}/{format}/{version}"))?;

@@ -30,6 +30,7 @@ mod records;
 mod replay;
 mod reply;
 mod routes;
+mod segments;
 mod session;
 mod sql;
 mod sse;

@@ -4,10 +4,11 @@ use super::api::Shared;
 use super::dashboard;
 use super::error::ApiError;
 use super::guard::Access;
+use super::segments::Segments;
 use super::{audit, demo, failures, health, iglu, live, metrics, openapi, replay, session, sql, status, tail, views};
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -105,7 +106,7 @@ async fn page(State(api): State<Shared>, request: HeaderMap) -> Response {
 
 async fn asset(
     State(api): State<Shared>,
-    Path((version, file)): Path<(String, String)>,
+    Segments((version, file)): Segments<(String, String)>,
     request: HeaderMap,
 ) -> Result<Response, ApiError> {
     api.assets

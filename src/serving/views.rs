@@ -5,12 +5,13 @@ use super::error::{ApiError, ApiResult};
 use super::merge::Seam;
 use super::params::{Params, rfc3339};
 use super::question::{self, Planned, Question};
+use super::segments::Segments;
 use super::verify::{self, Verified};
 use super::{facts, reply};
 use crate::event::Offset;
 use crate::platform::clock::Millis;
 use crate::view::{Half, Layer, Row, View, answer};
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -64,7 +65,11 @@ struct Reply {
     verify: Option<Verified>,
 }
 
-pub(super) async fn get(State(api): State<Shared>, Path(name): Path<String>, RawQuery(query): RawQuery) -> ApiResult {
+pub(super) async fn get(
+    State(api): State<Shared>,
+    Segments(name): Segments<String>,
+    RawQuery(query): RawQuery,
+) -> ApiResult {
     api.view(&name)?;
     let known: Vec<&str> = question::KNOWN.into_iter().chain(["layer", "verify"]).collect();
     let params = Params::parse(query.as_deref(), &known)?;

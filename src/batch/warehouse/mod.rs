@@ -168,6 +168,8 @@ pub enum SqlParam {
     Bool(bool),
     /// A whole number.
     Int(i64),
+    /// A whole number beyond those.
+    Large(u64),
     /// A number.
     Float(f64),
     /// Text; what is compared with it decides its type.

@@ -104,6 +104,8 @@ fn value(column: &dyn Array, row: usize) -> Value<'_> {
         DataType::UInt32 => Value::Plain(column.as_primitive::<UInt32Type>().value(row).to_string()),
         DataType::Int64 => Value::Exact(column.as_primitive::<Int64Type>().value(row).to_string()),
         DataType::UInt64 => Value::Exact(column.as_primitive::<UInt64Type>().value(row).to_string()),
+        // DuckDB's HUGEINT comes so, and may have a digit more than the type says.
+        DataType::Decimal128(_, 0) => Value::Exact(column.as_primitive::<Decimal128Type>().value(row).to_string()),
         DataType::Decimal128(..) => Value::Exact(column.as_primitive::<Decimal128Type>().value_as_string(row)),
         DataType::Decimal256(..) => Value::Exact(column.as_primitive::<Decimal256Type>().value_as_string(row)),
         DataType::Float32 => float(f64::from(column.as_primitive::<Float32Type>().value(row)), || {
@@ -158,11 +160,14 @@ fn timestamp(column: &dyn Array, row: usize, unit: TimeUnit) -> Value<'static> {
         TimeUnit::Microsecond => nanos(column.as_primitive::<TimestampMicrosecondType>().value(row), 1_000),
         TimeUnit::Nanosecond => nanos(column.as_primitive::<TimestampNanosecondType>().value(row), 1),
     };
+    // What DuckDB calls infinity.
+    const ENDLESS: i128 = i64::MAX as i128 * 1_000;
     match jiff::Timestamp::from_nanosecond(at) {
+        _ if at.abs() == ENDLESS => Value::Owned(if at > 0 { "infinity" } else { "-infinity" }.to_owned()),
         Ok(t) if at % 1_000_000 == 0 => Value::Owned(format!("{t:.3}")),
         Ok(t) if at % 1_000 == 0 => Value::Owned(format!("{t:.6}")),
         Ok(t) => Value::Owned(format!("{t:.9}")),
-        // DuckDB's "infinity" and years beyond 9999.
+        // Years beyond 9999.
         Err(_) => other(column, row),
     }
 }

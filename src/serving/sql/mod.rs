@@ -117,10 +117,11 @@ fn params(values: Vec<Value>) -> ApiResult<Vec<SqlParam>> {
             Value::Null => SqlParam::Null,
             Value::Bool(v) => SqlParam::Bool(v),
             Value::String(v) => SqlParam::Text(v),
-            Value::Number(n) => match (n.as_i64(), n.as_f64()) {
-                (Some(v), _) => SqlParam::Int(v),
-                (None, Some(v)) => SqlParam::Float(v),
-                (None, None) => return Err(ApiError::bad(format!("parameter {} is no number", i + 1))),
+            Value::Number(n) => match (n.as_i64(), n.as_u64(), n.as_f64()) {
+                (Some(v), ..) => SqlParam::Int(v),
+                (None, Some(v), _) => SqlParam::Large(v),
+                (None, None, Some(v)) => SqlParam::Float(v),
+                (None, None, None) => return Err(ApiError::bad(format!("parameter {} is no number", i + 1))),
             },
             Value::Array(_) | Value::Object(_) => {
                 return Err(ApiError::bad(format!("parameter {} is no scalar", i + 1))

@@ -174,3 +174,26 @@ async fn statements_are_bounded_in_time_and_number() {
     assert_eq!((second.0, second.1["error"]["code"].as_str()), (503, Some("busy")), "{}", second.1);
     assert_eq!(bench.post("/v1/sql", &json!({"sql": "SELECT 1"})).await.0, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ends_of_the_number_line_show_as_they_are() {
+    let bench = world();
+    for (sql, shown) in [
+        ("SELECT 170141183460469231731687303715884105727::HUGEINT", "170141183460469231731687303715884105727"),
+        ("SELECT '-170141183460469231731687303715884105728'::HUGEINT", "-170141183460469231731687303715884105728"),
+        ("SELECT 340282366920938463463374607431768211455::UHUGEINT", "\"340282366920938463463374607431768211455\""),
+        ("SELECT 18446744073709551615::UBIGINT", "18446744073709551615"),
+        ("SELECT 'infinity'::TIMESTAMP", "\"infinity\""),
+        ("SELECT '-infinity'::TIMESTAMP", "\"-infinity\""),
+    ] {
+        let request = bench.client.post(bench.url("/v1/sql")).json_body(&json!({ "sql": sql }));
+        let text = request.send().await.unwrap().text().await.unwrap();
+        assert!(text.contains(&format!("\"rows\":[[{shown}]]")), "{sql}: {text}");
+    }
+    let body = r#"{"sql":"SELECT typeof(?), ?","params":[18446744073709551615,18446744073709551615]}"#;
+    let request = bench.client.post(bench.url("/v1/sql")).header("content-type", "application/json").body(body);
+    let text = request.send().await.unwrap().text().await.unwrap();
+    assert!(text.contains(r#"[["UBIGINT",18446744073709551615]]"#), "{text}");
+    let (_, wrong) = bench.post("/v1/sql", &json!({"sql": "SELECT nocol FROM events"})).await;
+    assert!(!wrong["error"]["message"].as_str().unwrap().contains("DESCRIBE"), "{wrong}");
+}

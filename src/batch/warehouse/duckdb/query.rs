@@ -97,7 +97,7 @@ pub(super) fn user_sql(
         return send(con, &request.sql, None, request, sink);
     }
     let columns = describe(con, request)?;
-    if !columns.iter().any(|c| is_variant(&c.kind)) {
+    if !columns.iter().any(|c| leaves_as(&c.kind).is_some()) {
         return send(con, &request.sql, Some(columns), request, sink);
     }
     let sql = request.sql.trim_end_matches(|c: char| c.is_whitespace() || c == ';');
@@ -169,14 +169,24 @@ fn is_variant(kind: &str) -> bool {
     kind.contains("VARIANT")
 }
 
-/// The statement with its VARIANT columns, nested ones too, as JSON text: the only form in which they can leave DuckDB.
+/// The type as which a column of this type leaves DuckDB, where that is another: VARIANT, also inside others, has no Arrow
+/// form, and UHUGEINT has one with a sign.
+fn leaves_as(kind: &str) -> Option<&'static str> {
+    match kind {
+        _ if is_variant(kind) => Some("JSON"),
+        "UHUGEINT" => Some("VARCHAR"),
+        _ => None,
+    }
+}
+
+/// The statement with those of its columns cast that leave DuckDB as another type.
 fn readable(columns: &[SqlColumn], sql: &str) -> String {
     let inner: Vec<String> = (0..columns.len()).map(|i| format!("c{i}")).collect();
     let outer: Vec<String> = columns
         .iter()
         .enumerate()
         .map(|(i, c)| {
-            let cast = if is_variant(&c.kind) { "::JSON" } else { "" };
+            let cast = leaves_as(&c.kind).map(|kind| format!("::{kind}")).unwrap_or_default();
             format!("c{i}{cast} AS {}", super::instance::name(&c.name))
         })
         .collect();
@@ -184,7 +194,9 @@ fn readable(columns: &[SqlColumn], sql: &str) -> String {
 }
 
 fn describe(con: &Connection, request: &SqlRequest) -> Result<Vec<SqlColumn>, Failed> {
-    let mut statement = con.prepare(&format!("DESCRIBE {}", request.sql))?;
+    // What is wrong with the statement is said in terms of the statement.
+    let described = con.prepare(&format!("DESCRIBE {}", request.sql));
+    let mut statement = described.or_else(|e| con.prepare(&request.sql).and(Err(e)))?;
     let rows = statement
         .query_map(params_from_iter(values(request)), |row| Ok(SqlColumn { name: row.get(0)?, kind: row.get(1)? }))?;
     Ok(rows.collect::<duckdb::Result<_>>()?)
@@ -195,6 +207,7 @@ fn values(request: &SqlRequest) -> Vec<Value> {
         SqlParam::Null => Value::Null,
         SqlParam::Bool(v) => Value::Boolean(*v),
         SqlParam::Int(v) => Value::BigInt(*v),
+        SqlParam::Large(v) => Value::UBigInt(*v),
         SqlParam::Float(v) => Value::Double(*v),
         SqlParam::Text(v) => Value::Text(v.clone()),
     };
