@@ -291,7 +291,12 @@ fn every_configuration_key_is_documented() {
     let text = fs::read_to_string(root().join("config.toml")).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     let mut problems = Vec::new();
+    // What the first table of an array says of a key holds for the others.
+    let (mut table, mut known) = ("", BTreeSet::new());
     for (number, line) in lines.iter().enumerate() {
+        if line.starts_with('[') {
+            table = line;
+        }
         let is_key = line.chars().next().is_some_and(|c| c.is_ascii_lowercase()) && line.contains('=');
         if !is_key {
             continue;
@@ -301,7 +306,10 @@ fn every_configuration_key_is_documented() {
                 let above = lines[number - 1];
                 above.starts_with("# ")
             };
-        if !said {
+        let key = (table, line.split('=').next().unwrap_or_default());
+        if said {
+            known.insert(key);
+        } else if !known.contains(&key) {
             problems.push(format!("config.toml:{}: {line}", number + 1));
         }
     }
