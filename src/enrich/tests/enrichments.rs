@@ -332,7 +332,7 @@ fn all_problems_of_a_folder_are_told_at_once_each_with_its_place() {
             file(
                 "referer_parser",
                 "2-0-0",
-                json!({"internalDomains": [], "database": "nope.json", "uri": folder.path().display().to_string()}),
+                json!({"internalDomains": [], "database": "nope.json", "uri": format!("file://{}", folder.path().display())}),
             ),
         ),
         ("d.json", file("cookie_extractor_config", "1-0-0", json!({}))),
