@@ -139,6 +139,7 @@ fn open_stores(on: &Ground<'_>) -> Result<Stores, StartError> {
         Journal::open(&config.journal, &folder, Arc::new(RealFs), on.clock.clone(), &on.metrics).map_err(say)?;
     doors::tell_recovery(&found);
     let resolver = schema::build(&config.iglu, Some(on.data), &on.metrics).map_err(say)?;
+    let steps = enrich::load_steps(&config.enrich, &resolver).map_err(|list| StartError(list.join("\n")))?;
     let batch = batch::build(
         &config.batch,
         &config.lake,
@@ -149,13 +150,12 @@ fn open_stores(on: &Ground<'_>) -> Result<Stores, StartError> {
             clock: on.clock.clone(),
             metrics: on.metrics.clone(),
             drain: on.back.clone(),
-            config_hash: config.hash(),
+            config_hash: config.hash(steps.checksum()),
         },
     )
     .map_err(say)?;
     let boundary = batch.boundary.offset;
     fits(&journal, boundary, on.data)?;
-    let steps = enrich::load_steps(&config.enrich, &resolver).map_err(|list| StartError(list.join("\n")))?;
     let enricher = enrich::Enricher::new(&config.enrich, steps, resolver.clone(), journal.id()).map_err(say)?;
     let enricher = Arc::new(enricher);
     let mut again = doors::read_again(journal.clone(), enricher.clone(), on.clock.clone());
@@ -309,6 +309,7 @@ fn open_ports(
         speed: stages.speed.clone(),
         warehouse: stages.warehouse,
         views: on.views,
+        assets: enricher.assets().cloned().collect(),
         journal: doors::journal_door(&journal),
         enrich: doors::enrich_door(enricher, index.clone(), journal.id(), on.clock.clone()),
         find: Box::new(move |id| index.find(id)),

@@ -5,8 +5,7 @@
 
 use super::Exit;
 use crate::config::{Config, Loaded};
-use crate::enrich::Enricher;
-use crate::enrich::steps::{Steps, read_folder};
+use crate::enrich::{Enricher, load_steps};
 use crate::event::payload_json::{self, LineRecord};
 use crate::event::{Event, Failure, Offset, Outcome, Processed, json, replay_json, sdk_json, tsv};
 use crate::journal::RecordKind;
@@ -33,14 +32,7 @@ const NO_JOURNAL: Uuid = Uuid::nil();
 /// Every problem of the configuration, a line each.
 pub(super) fn enricher(config: &Config) -> Result<Enricher, String> {
     let resolver = schema::build_reader(&config.iglu, &config.data_dir, &Metrics::new()).map_err(|e| e.to_string())?;
-    let steps = match &config.enrich.enrichments {
-        None => Steps::always_on(),
-        Some(folder) => {
-            let env = |name: &str| std::env::var(name).ok();
-            let configs = read_folder(folder, &resolver, &env).map_err(|list| list.join("\n"))?;
-            Steps::from_configs(&configs).map_err(|list| list.join("\n"))?
-        }
-    };
+    let steps = load_steps(&config.enrich, &resolver).map_err(|list| list.join("\n"))?;
     Enricher::new(&config.enrich, steps, resolver, NO_JOURNAL).map_err(|e| e.to_string())
 }
 

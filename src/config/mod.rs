@@ -85,10 +85,12 @@ impl Default for Config {
 }
 
 impl Config {
-    /// A short hash of all values, for audit rows: two micro-batches with the same one were made alike.
-    pub fn hash(&self) -> String {
+    /// A short hash of all values and of what enrichment was made from (`Steps::checksum`), for audit rows: two micro-batches
+    /// with the same one were made alike.
+    pub fn hash(&self, enrichment: u32) -> String {
         let text = toml::to_string(self).unwrap_or_default();
-        format!("{:08x}", crc32c::crc32c(text.as_bytes()))
+        let crc = crc32c::crc32c(text.as_bytes());
+        format!("{:08x}", crc32c::crc32c_append(crc, &enrichment.to_le_bytes()))
     }
 
     fn check_views(&self, problems: &mut Vec<(String, String)>) {

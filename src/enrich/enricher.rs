@@ -13,7 +13,7 @@ use super::loader::{self, FormatViolation, Texts};
 use super::one::EventRun;
 use super::recorded;
 use super::schemas::{Answers, Schemas};
-use super::steps::Steps;
+use super::steps::{Asset, Steps};
 use crate::event::replay::{Carried, Replay};
 use crate::event::{EventAddr, Failure, Offset, Outcome, Processed, SchemaKey, thrift};
 use crate::journal::RecordKind;
@@ -54,6 +54,11 @@ pub struct Processing {
 pub struct Wanted(pub Vec<SchemaKey>);
 
 impl Enricher {
+    /// The data files that enrichment was made from.
+    pub fn assets(&self) -> impl Iterator<Item = &Asset> {
+        self.steps.assets()
+    }
+
     /// Puts the core together. `journal_id` is the name space of event ids that have to be made up.
     ///
     /// # Errors

@@ -46,7 +46,7 @@ impl Limits {
                 errors.push(FieldError {
                     field: COLUMNS[column].name,
                     value: text.to_owned(),
-                    message: format!("longer than {max} characters").into(),
+                    message: format!("at most {max} characters are expected").into(),
                 });
             }
         }

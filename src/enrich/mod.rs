@@ -40,7 +40,7 @@ pub use params::{Param, Params};
 pub use query::QueryPairs;
 pub use stage::Enrich;
 pub use step::{Enrichment, StepContext, StepFailure, StepMessage};
-pub use steps::Steps;
+pub use steps::{Asset, Steps};
 pub use uri::{Uri, UriError};
 
 use crate::event::EnrichedBatch;
@@ -91,16 +91,21 @@ pub fn build(config: &Config, deps: Deps) -> Result<Enrich, BuildError> {
     })
 }
 
+/// The tracker parameters that become a text column as they are, by the column's name; current names first.
+pub fn parameters_of(column: &str) -> impl Iterator<Item = &'static str> {
+    crate::event::columns::index_of(column).into_iter().flat_map(map::parameters_of)
+}
+
 /// The steps that the configuration asks for.
 ///
 /// # Errors
-/// Everything that is wrong with the folder of enrichment configurations, one line each.
+/// Everything that is wrong with the folder of enrichment configurations and the data files it names, one line each.
 pub fn load_steps(config: &Config, resolver: &Resolver) -> Result<Steps, Vec<String>> {
     match &config.enrichments {
         None => Ok(Steps::always_on()),
         Some(folder) => {
             let env = |name: &str| std::env::var(name).ok();
-            Steps::from_configs(&steps::read_folder(folder, resolver, &env)?)
+            Steps::from_folder(folder, resolver, &env)
         }
     }
 }

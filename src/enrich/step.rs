@@ -6,6 +6,7 @@
 
 use super::params::Params;
 use super::query::QueryPairs;
+use super::steps::Asset;
 use super::uri::Uri;
 use crate::event::{Event, SchemaKey, SelfDescribing};
 use crate::telemetry::Metrics;
@@ -21,6 +22,11 @@ pub trait Enrichment: Send + Sync {
     /// failures carry no enrichment information.
     fn config_key(&self) -> Option<&SchemaKey> {
         None
+    }
+
+    /// The data files that it was made from.
+    fn assets(&self) -> &[Asset] {
+        &[]
     }
 
     /// Registers what an operator should see of it, such as the hit rate of a cache.

@@ -5,6 +5,7 @@
 
 use crate::admin::replay::{Ask, StartError, Update};
 use crate::batch::warehouse::Reader;
+use crate::enrich::Asset;
 use crate::event::{EventAddr, Offset, Processed};
 use crate::pipeline::bound::Bound;
 use crate::pipeline::drain::Drain;
@@ -38,6 +39,8 @@ pub struct Deps {
     pub warehouse: Arc<dyn Reader>,
     /// The compiled views, built-in ones included.
     pub views: Vec<Arc<View>>,
+    /// The data files that enrichment was made from.
+    pub assets: Vec<Asset>,
     /// Facts of the journal.
     pub journal: JournalDoor,
     /// Where events with an id stand, as far as the dedupe window reaches; newest first.

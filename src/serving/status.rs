@@ -48,6 +48,7 @@ fn status(api: &Api) -> ApiResult<Value> {
         "links": api.links.read(api),
         "sinks": api.deps.sinks.iter().map(|sink| facts::sink(&sink())).collect::<Vec<_>>(),
         "bounds": bounds(api),
+        "assets": api.deps.assets,
         "streams": {"open": api.config.live_max - api.streams.available_permits(), "bound": api.config.live_max},
         "ui": {
             "mode": api.deps.ui.mode,

@@ -59,6 +59,10 @@ pub struct Example {
     /// Where it stands.
     #[serde(flatten)]
     pub addr: EventAddr,
+    /// Its application, as far as that was known when it failed.
+    pub app_id: Option<String>,
+    /// Its arrival.
+    pub collector_ms: Millis,
     /// Its bad row, compact JSON; cut off after [`MAX_EXAMPLE_BYTES`].
     pub bad_row: Arc<str>,
     /// Whether it was cut off.
@@ -201,7 +205,8 @@ impl Group {
         // The newest are kept; after a restart older ones come later.
         let place = self.examples.partition_point(|e| e.addr < addr);
         if self.examples.len() < EXAMPLES || place > 0 {
-            self.examples.insert(place, Example { addr, bad_row: Arc::from(&text[..end]), cut });
+            let (app_id, bad_row) = (failure.app_id.clone(), Arc::from(&text[..end]));
+            self.examples.insert(place, Example { addr, app_id, collector_ms: at, bad_row, cut });
             if self.examples.len() > EXAMPLES {
                 self.examples.remove(0);
             }

@@ -1,6 +1,7 @@
 //! Bad configuration, bad data, bad machines: a clear message or a failed event, never a crash or a loss.
 
 use crate::harness::{Instance, Setup, TP2, command, envelope, free_ports, http, page_view, skip};
+use serde_json::{Value, json};
 use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
@@ -202,4 +203,32 @@ fn a_full_disk_is_a_503_and_the_process_recovers_when_space_returns() {
     instance.settle();
     let count = instance.count("SELECT count(*) FROM events");
     assert!(count >= acked, "{count} events of {acked} acknowledged");
+}
+
+#[test]
+fn a_failure_shows_what_came_what_is_wanted_and_whose_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let instance = Instance::start(dir.path(), &Setup::default());
+    let long = "0".repeat(20);
+    for query in ["vid=x", &format!("cd={long}"), "x=|", "ue_pr=%7B%2C"] {
+        let path = format!("/i?e=pv&p=web&aid=shop&{query}");
+        assert_eq!(http(instance.collector, "GET", &path, &[], b"").unwrap().0, 200, "{query}");
+    }
+    instance.caught_up();
+    let failed = instance.get("/v1/failed");
+    for (title, got, want) in [
+        ("vid cannot be read", "x", "a 32-bit integer"),
+        ("br_colordepth is too long", &format!("{long} (20 characters)"), "at most 12 characters"),
+        ("querystring cannot be read", "e=pv&p=web&aid=shop&x=|", "a query string of legal characters"),
+        ("unstruct is not JSON", "…{,…", "valid JSON"),
+    ] {
+        let listed = failed["failed"].as_array().unwrap();
+        let cause = listed.iter().find(|c| c["title"] == title).unwrap_or_else(|| panic!("{title}: {failed:#}"));
+        assert_eq!((&cause["got"], &cause["want"]), (&json!(got), &json!(want)), "{cause:#}");
+        let example = &cause["examples"][0];
+        assert!(example["time"].is_string(), "{example:#}");
+        // The collector's record of a request that cannot be read is not taken apart.
+        let of_an_event = cause["kind"] == "schema_violations";
+        assert_eq!(example["app_id"], if of_an_event { json!("shop") } else { Value::Null }, "{example:#}");
+    }
 }

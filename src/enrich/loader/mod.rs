@@ -139,7 +139,7 @@ pub fn load<'t>(texts: &'t Texts<'_>) -> Result<Collected<'t>, Vec<FormatViolati
         violations.push(FormatViolation {
             field: Some("querystring"),
             value: Some(raw.to_owned()),
-            message: format!("{what} at byte {at}"),
+            message: format!("a query string of legal characters; there is {what} at byte {at}"),
         });
     }
     let user_id = texts.network_user_id.as_deref().and_then(|id| match user_id::reprint(id) {

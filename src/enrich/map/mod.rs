@@ -9,6 +9,8 @@ mod numbers;
 mod table;
 pub mod text;
 
+pub use numbers::hex_digit;
+pub use table::parameters_of;
 pub use text::{sanitise, sanitise_into};
 
 use super::loader::Collected;
@@ -54,7 +56,7 @@ pub fn start(event: &mut Event, collected: &Collected<'_>, etl_ms: i64, v_etl: &
         errors.push(FieldError {
             field: "collector_tstamp",
             value: collected.timestamp_ms.to_string(),
-            message: "milliseconds since 1970 between the years 0 and 9999 are allowed".into(),
+            message: "milliseconds since 1970 between the years 0 and 9999 are expected".into(),
         });
     }
     if let Some(id) = &collected.user_id {
@@ -114,17 +116,16 @@ pub fn apply<'a>(params: &'a Params<'a>, event: &mut Event, errors: &mut Vec<Fie
 
 fn set_typed(event: &mut Event, action: Action, value: &str) -> Result<(), &'static str> {
     match action {
-        Action::EventCode => event.set_text(
-            c::EVENT,
-            event_name(value).ok_or("not a known event code: pv, pp, se, ue, tr, ti, ad and ev are")?,
-        ),
+        Action::EventCode => {
+            event.set_text(c::EVENT, event_name(value).ok_or("one of pv, pp, se, ue, tr, ti, ad and ev is expected")?)
+        }
         Action::Platform => event.set_text(
             c::PLATFORM,
-            platform(value).ok_or("not a known platform: web, iot, app, mob, pc, cnsl, tv, srv and headset are")?,
+            platform(value).ok_or("one of web, iot, app, mob, pc, cnsl, tv, srv and headset is expected")?,
         ),
         Action::Uuid(column) => {
             if !tsv::is_uuid(value) {
-                return Err("not a UUID: 8-4-4-4-12 hexadecimal digits are");
+                return Err("a UUID of 8-4-4-4-12 hexadecimal digits is expected");
             }
             event.set_text_with(column.into(), |out| {
                 let at = out.len();
@@ -135,30 +136,30 @@ fn set_typed(event: &mut Event, action: Action, value: &str) -> Result<(), &'sta
         Action::Int(column) => match numbers::int(value) {
             Some(v) => event.set(column.into(), Cell::Int(v)),
             None if numbers::is_null_word(value) => event.clear(column.into()),
-            None => return Err("not a 32-bit integer"),
+            None => return Err("a 32-bit integer is expected"),
         },
         Action::Decimal(column) | Action::OldDecimal(column, _) => {
             let mut read = false;
             event.set_text_with(column.into(), |out| read = numbers::decimal(value, out));
             if !read && !numbers::is_null_word(value) {
-                return Err("not a decimal number with an exponent of at most 400");
+                return Err("a decimal number with an exponent of at most 400 is expected");
             }
         }
         Action::Flag(column) => {
             let flag = match value {
                 "1" => true,
                 "0" => false,
-                _ => return Err("not a flag: 1 and 0 are"),
+                _ => return Err("1 or 0 is expected"),
             };
             event.set(column.into(), Cell::Bool(flag));
         }
         Action::Size(width, height) => {
-            let (w, h) = numbers::size(value).ok_or("not a size: digits, a small x, digits, each within 32 bits")?;
+            let (w, h) = numbers::size(value).ok_or("a size like 1280x720 within 32 bits is expected")?;
             event.set(width.into(), Cell::Int(w));
             event.set(height.into(), Cell::Int(h));
         }
         Action::Time(column) => {
-            let ms = parse_millis(value).ok_or("not milliseconds since 1970 between the years 0 and 9999")?;
+            let ms = parse_millis(value).ok_or("milliseconds since 1970 between the years 0 and 9999 are expected")?;
             event.set(column.into(), Cell::Time(ms));
         }
         // The caller has dealt with every other action.

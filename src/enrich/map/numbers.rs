@@ -22,6 +22,16 @@ fn digit(c: char) -> Option<u8> {
     u8::try_from(code - zero).ok().filter(|&d| d < 10)
 }
 
+/// A hexadecimal digit as Java knows them: full-width letters too.
+pub fn hex_digit(c: char) -> Option<u8> {
+    match c {
+        _ if c.is_ascii() => c.to_digit(16).map(|d| d as u8),
+        'Ａ'..='Ｆ' => Some(10 + (u32::from(c) - u32::from('Ａ')) as u8),
+        'ａ'..='ｆ' => Some(10 + (u32::from(c) - u32::from('ａ')) as u8),
+        _ => digit(c),
+    }
+}
+
 /// An optional sign and digits, within 64 bits.
 pub(super) fn long(text: &str) -> Option<i64> {
     let (negative, digits) = match text.as_bytes().first()? {

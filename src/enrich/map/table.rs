@@ -140,6 +140,21 @@ pub(super) fn find(name: &str) -> Option<(&'static str, Action)> {
     ROWS.get(NAMES.find(name, &LIST)?).copied()
 }
 
+/// The parameters that become this text column as they are, current names first.
+pub fn parameters_of(column: usize) -> impl Iterator<Item = &'static str> {
+    let into = move |action: Action| match action {
+        Text(c) | OldText(c, _) => usize::from(c) == column,
+        NetworkUser => column == c::NETWORK_USERID,
+        Address => column == c::USER_IPADDRESS,
+        _ => false,
+    };
+    let (mut old, mut current) = (Vec::new(), Vec::new());
+    for (name, action) in ROWS.iter().filter(|row| into(row.1)) {
+        if matches!(action, OldText(..)) { &mut old } else { &mut current }.push(*name);
+    }
+    current.into_iter().chain(old)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

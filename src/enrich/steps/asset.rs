@@ -1,9 +1,33 @@
 //! Data files that a configuration names by folder and file. Read once, before anything starts: enrichment itself never waits
 //! for the network.
 
+use serde::Serialize;
 use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// Name of data that are part of the program.
+pub(super) const BUILT_IN: &str = "built in";
+
+/// A data file that a step was made from. Another checksum is another answer to the same event.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Asset {
+    /// Identifier of the step that uses it.
+    pub step: &'static str,
+    /// Name of the file without its folder, which may hold a secret; `built in` for what the program brings along.
+    pub name: String,
+    /// CRC-32C of its content, eight hexadecimal digits.
+    pub checksum: String,
+    /// Its size.
+    pub bytes: u64,
+}
+
+impl Asset {
+    pub(super) fn new(step: &'static str, name: &str, content: &str) -> Self {
+        let checksum = format!("{:08x}", crc32c::crc32c(content.as_bytes()));
+        Asset { step, name: name.to_owned(), checksum, bytes: content.len() as u64 }
+    }
+}
 
 /// Largest data file, in bytes.
 const MAX_FILE: u64 = 64 << 20;

@@ -15,8 +15,14 @@ impl<'a> Reader<'a> {
         Reader { parameters, problems: Vec::new() }
     }
 
+    /// A problem of the parameter that `what` begins with.
     pub(super) fn problem(&mut self, what: String) {
         self.problems.push(format!("parameters.{what}"));
+    }
+
+    /// A problem that lies elsewhere than in a parameter: in a file that one names.
+    pub(super) fn other(&mut self, what: String) {
+        self.problems.push(what);
     }
 
     /// A required text.

@@ -14,48 +14,55 @@ const MAX_DEPTH: usize = 40;
 /// The envelope that holds several configurations in one file.
 const ENVELOPE: &str = "enrichments";
 
-/// All configurations of a folder in the order of their file names: direct children ending in `.json` or `.hocon`, JSON
-/// with comments (`#`, `//`), `${NAME}` in texts replaced by the environment variable.
-///
-/// # Errors
-/// Every problem of every file, each beginning with the file's path.
-pub fn read_folder(
-    folder: &Path,
-    resolver: &Resolver,
-    env: &dyn Fn(&str) -> Option<String>,
-) -> Result<Vec<StepConfig>, Vec<String>> {
-    let entries = std::fs::read_dir(folder)
-        .map_err(|e| vec![format!("enrich.enrichments = \"{}\": the folder cannot be read: {e}", folder.display())])?;
+/// What a folder holds.
+#[derive(Debug, Default)]
+pub struct Folder {
+    /// The configurations that can be read and pass their schema, in the order of their file names.
+    pub configs: Vec<StepConfig>,
+    /// Every problem of every file, each beginning with the file's path.
+    pub problems: Vec<String>,
+}
+
+/// All configurations of a folder: direct children ending in `.json` or `.hocon`, JSON with comments (`#`, `//`), `${NAME}`
+/// in texts replaced by the environment variable. The good ones are given beside the problems, so that whoever builds the
+/// steps can tell what is wrong with those too.
+pub fn read_folder(folder: &Path, resolver: &Resolver, env: &dyn Fn(&str) -> Option<String>) -> Folder {
+    let mut out = Folder::default();
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(e) => {
+            let what = format!("enrich.enrichments = \"{}\": the folder cannot be read: {e}", folder.display());
+            out.problems.push(what);
+            return out;
+        }
+    };
     let mut files: Vec<PathBuf> = entries
         .flatten()
         .map(|entry| entry.path())
         .filter(|path| path.is_file() && path.extension().is_some_and(|e| e == "json" || e == "hocon"))
         .collect();
     files.sort();
-    let mut configs = Vec::new();
-    let mut problems = Vec::new();
     for file in files {
         let say = |what: String| format!("{}: {what}", file.display());
         let text = match std::fs::read_to_string(&file) {
             Ok(text) => text,
             Err(e) => {
-                problems.push(say(e.to_string()));
+                out.problems.push(say(e.to_string()));
                 continue;
             }
         };
         let value: Value = match serde_json::from_str(&without_comments(&text)) {
             Ok(value) => value,
             Err(e) => {
-                problems.push(say(format!("no JSON (comments are allowed): {e}")));
+                out.problems.push(say(format!("no JSON (comments are allowed): {e}")));
                 continue;
             }
         };
-        match read(&file, value, resolver, env) {
-            Ok(found) => configs.extend(found),
-            Err(list) => problems.extend(list.into_iter().map(say)),
-        }
+        let mut problems = Vec::new();
+        read(&file, value, resolver, env, &mut out.configs, &mut problems);
+        out.problems.extend(problems.into_iter().map(say));
     }
-    if problems.is_empty() { Ok(configs) } else { Err(problems) }
+    out
 }
 
 fn read(
@@ -63,26 +70,28 @@ fn read(
     mut value: Value,
     resolver: &Resolver,
     env: &dyn Fn(&str) -> Option<String>,
-) -> Result<Vec<StepConfig>, Vec<String>> {
-    substitute(&mut value, env).map_err(|e| vec![e])?;
+    configs: &mut Vec<StepConfig>,
+    problems: &mut Vec<String>,
+) {
+    if let Err(e) = substitute(&mut value, env) {
+        problems.push(e);
+        return;
+    }
     let schema = value.get("schema").and_then(Value::as_str).and_then(|s| SchemaKey::parse(s).ok());
     let data = value.get_mut("data").map(Value::take);
     let (Some(schema), Some(data)) = (schema, data) else {
-        return Err(vec!["no self-describing JSON: {\"schema\": \"iglu:…\", \"data\": {…}}".to_owned()]);
+        problems.push("no self-describing JSON: {\"schema\": \"iglu:…\", \"data\": {…}}".to_owned());
+        return;
     };
     if schema.name() == ENVELOPE {
         let Value::Array(items) = data else {
-            return Err(vec!["data of an enrichments envelope is a list".to_owned()]);
+            problems.push("data of an enrichments envelope is a list".to_owned());
+            return;
         };
-        let mut configs = Vec::new();
-        let mut problems = Vec::new();
         for item in items {
-            match read(file, item, resolver, env) {
-                Ok(found) => configs.extend(found),
-                Err(list) => problems.extend(list),
-            }
+            read(file, item, resolver, env, configs, problems);
         }
-        return if problems.is_empty() { Ok(configs) } else { Err(problems) };
+        return;
     }
     let found = validate(&schema, &data, resolver);
     let disabled = data.get("enabled") == Some(&Value::Bool(false));
@@ -91,9 +100,10 @@ fn read(
             tracing::warn!("{}: {problem} (it is not enabled)", file.display());
         }
     } else if !found.is_empty() {
-        return Err(found);
+        problems.extend(found);
+        return;
     }
-    Ok(vec![StepConfig { file: file.to_owned(), schema, data }])
+    configs.push(StepConfig { file: file.to_owned(), schema, data });
 }
 
 fn validate(schema: &SchemaKey, data: &Value, resolver: &Resolver) -> Vec<String> {
@@ -117,9 +127,8 @@ fn validate(schema: &SchemaKey, data: &Value, resolver: &Resolver) -> Vec<String
     };
     let text = data.to_string();
     match crate::event::json::parse(&text, MAX_DEPTH) {
-        Ok(json) => {
-            compiled.validate(&json).iter().map(|report| format!("{}: {}", report.path, report.message)).collect()
-        }
+        // The message names the place already.
+        Ok(json) => compiled.validate(&json).into_iter().map(|report| report.message).collect(),
         Err(e) => vec![e.to_string()],
     }
 }

@@ -6,12 +6,15 @@ use super::cookies::MAX_VALUE;
 use crate::enrich::step::{Enrichment, StepContext};
 use crate::event::SchemaKey;
 use crate::event::json::write_string;
+use crate::schema::validator::java_pattern;
 use crate::telemetry::Metrics;
 use fancy_regex::{Regex, RegexBuilder};
 use prometheus_client::metrics::counter::Counter;
 
 /// Steps of back-tracking before a pattern is given up on a name.
 const BACKTRACK_LIMIT: usize = 100_000;
+/// Bytes that the compiled pattern may take.
+const SIZE_LIMIT: usize = 8 << 20;
 
 #[derive(Debug)]
 struct HttpHeaders {
@@ -26,7 +29,7 @@ struct HttpHeaders {
 pub(super) fn build(config: &StepConfig) -> Result<Box<dyn Enrichment>, Vec<String>> {
     let mut read = Reader::new(config.parameters());
     let text = read.text("headersPattern");
-    let pattern = match RegexBuilder::new(&format!("^(?:{text})$")).backtrack_limit(BACKTRACK_LIMIT).build() {
+    let pattern = match whole_name(&text) {
         Ok(pattern) => pattern,
         Err(e) => return Err(vec![format!("parameters.headersPattern: \"{text}\" is no regular expression: {e}")]),
     };
@@ -40,6 +43,16 @@ pub(super) fn build(config: &StepConfig) -> Result<Box<dyn Enrichment>, Vec<Stri
     }
     let context = SchemaKey::new("org.ietf", "http_header", "jsonschema", (1, 0, 0));
     read.finish(HttpHeaders { key: config.schema.clone(), context, pattern, skipped: Counter::default() })
+}
+
+/// Compiles a Java pattern that has to match all of a name. The translation holds no comments, so nothing in it can swallow
+/// the closing bracket.
+fn whole_name(text: &str) -> Result<Regex, String> {
+    let pattern = java_pattern(text)?;
+    let mut builder = RegexBuilder::new(&format!(r"\A(?:{pattern})\z"));
+    builder.backtrack_limit(BACKTRACK_LIMIT).delegate_size_limit(SIZE_LIMIT);
+    let last_line = |e: String| e.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    builder.build().map_err(|e| last_line(e.to_string()))
 }
 
 impl Enrichment for HttpHeaders {
@@ -76,6 +89,32 @@ impl Enrichment for HttpHeaders {
             write_string(value, &mut out);
             out.push('}');
             cx.derive(self.context.clone(), out);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_is_read_as_java_reads_it_and_matches_the_whole_name() {
+        for (pattern, yes, no) in [
+            (r"\QX-A\E", "X-A", "X-B"),
+            (r"X-\p{javaLetter}", "X-A", "X-1"),
+            ("(?x) X-A # c", "X-A", "X-Ab"),
+            ("(?i)host|accept", "Accept", "Accept-Language"),
+            (r"^(?!cookie$).*", "Host", "cookie"),
+            (r"X-\w++", "X-A_1", "X-ü"),
+            ("X-A$", "X-A", "X-A-B"),
+        ] {
+            let compiled = whole_name(pattern).unwrap_or_else(|e| panic!("{pattern}: {e}"));
+            assert!(compiled.is_match(yes).unwrap(), "{pattern} should match {yes}");
+            assert!(!compiled.is_match(no).unwrap(), "{pattern} should not match {no}");
+        }
+        for bad in ["(", "a)|(b", "[", r"\X"] {
+            let why = whole_name(bad).unwrap_err();
+            assert!(!why.is_empty() && !why.contains('\n'), "{bad}: {why}");
         }
     }
 }

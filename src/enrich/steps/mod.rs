@@ -25,12 +25,14 @@ mod referrer_uri;
 mod schema_columns;
 mod user_agent;
 
-pub use folder::read_folder;
+pub use asset::Asset;
+pub use folder::{Folder, read_folder};
 
 use super::step::{Enrichment, StepContext};
 use crate::event::SchemaKey;
+use crate::schema::Resolver;
 use crate::telemetry::Metrics;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One configuration file, read and checked against its schema.
 #[derive(Clone, Debug)]
@@ -133,11 +135,14 @@ pub static STEPS: &[Step] = &[
 ];
 
 /// The steps of one configuration, ready to run.
-pub struct Steps(Vec<Box<dyn Enrichment>>);
+pub struct Steps {
+    list: Vec<Box<dyn Enrichment>>,
+    checksum: u32,
+}
 
 impl std::fmt::Debug for Steps {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|s| s.identifier())).finish()
+        f.debug_list().entries(self.list.iter().map(|s| s.identifier())).finish()
     }
 }
 
@@ -150,15 +155,29 @@ impl Default for Steps {
 impl Steps {
     /// Only the steps that need no configuration.
     pub fn always_on() -> Self {
-        Steps(
-            STEPS
-                .iter()
-                .filter_map(|s| match s.made {
-                    Made::Always(make) => Some(make()),
-                    Made::By { .. } => None,
-                })
-                .collect(),
-        )
+        let made = STEPS.iter().filter_map(|s| match s.made {
+            Made::Always(make) => Some(make()),
+            Made::By { .. } => None,
+        });
+        Steps { list: made.collect(), checksum: 0 }
+    }
+
+    /// The steps of a folder of configuration files; see [`read_folder`].
+    ///
+    /// # Errors
+    /// Every problem of the folder, of its files and of what they ask for, each starting with where it is.
+    pub fn from_folder(
+        folder: &Path,
+        resolver: &Resolver,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, Vec<String>> {
+        let Folder { configs, mut problems } = read_folder(folder, resolver, env);
+        match Steps::from_configs(&configs) {
+            Ok(steps) if problems.is_empty() => return Ok(steps),
+            Ok(_) => {}
+            Err(more) => problems.extend(more),
+        }
+        Err(problems)
     }
 
     /// The always-on steps and those that `configs` switch on, all in the order of the table. A configuration whose
@@ -221,31 +240,49 @@ impl Steps {
                 ));
             }
         }
-        if problems.is_empty() { Ok(Steps(steps)) } else { Err(problems) }
+        if problems.is_empty() { Ok(Steps { checksum: checksum(configs, &steps), list: steps }) } else { Err(problems) }
+    }
+
+    /// CRC-32C of the configurations that are enabled and of the data files: another one may make other events of the same
+    /// records. 0 when nothing is configured.
+    pub fn checksum(&self) -> u32 {
+        self.checksum
+    }
+
+    /// The data files that the steps were made from, in the order of the steps.
+    pub fn assets(&self) -> impl Iterator<Item = &Asset> {
+        self.list.iter().flat_map(|step| step.assets())
     }
 
     /// One more step after all others, for tests.
     #[cfg(test)]
     pub(crate) fn with(mut self, step: Box<dyn Enrichment>) -> Self {
-        self.0.push(step);
+        self.list.push(step);
         self
     }
 
     /// Registers the metrics of every step.
     pub fn register(&self, metrics: &Metrics) {
-        for step in &self.0 {
+        for step in &self.list {
             step.register(metrics);
         }
     }
 
     /// Runs all steps on one event, until one drops it.
     pub fn run(&self, cx: &mut StepContext<'_>) {
-        for step in &self.0 {
+        for step in &self.list {
             if !cx.run(step.as_ref()) {
                 return;
             }
         }
     }
+}
+
+fn checksum(configs: &[StepConfig], steps: &[Box<dyn Enrichment>]) -> u32 {
+    let enabled = configs.iter().filter(|c| c.is_enabled()).map(|c| format!("{} {}\n", c.schema, c.data));
+    let assets = steps.iter().flat_map(|step| step.assets());
+    let assets = assets.map(|a| format!("{} {} {}\n", a.step, a.checksum, a.bytes));
+    enabled.chain(assets).fold(0, |crc, line| crc32c::crc32c_append(crc, line.as_bytes()))
 }
 
 fn misfit(config: &StepConfig, version: (u32, u32)) -> Option<String> {

@@ -2,6 +2,7 @@
 //! or the configuration says which referrer that stands for.
 
 use super::StepConfig;
+use super::asset::Asset;
 use super::config::Reader;
 use super::referrer_database::Database;
 use crate::enrich::map::text::sanitise_into;
@@ -13,12 +14,16 @@ use crate::telemetry::Metrics;
 use crate::telemetry::striped::StripedCounter;
 use std::borrow::Cow;
 
+/// Media that have no search term, whatever parameters the database lists.
+const TERMLESS: [&str; 3] = ["social", "email", "paid"];
+
 #[derive(Debug)]
 struct Referrer {
     key: SchemaKey,
     utm_referrer: SchemaKey,
     internal: Vec<String>,
     database: Database,
+    assets: Vec<Asset>,
     known: StripedCounter,
     unknown: StripedCounter,
 }
@@ -34,9 +39,13 @@ pub(super) fn build(config: &StepConfig) -> Result<Box<dyn Enrichment>, Vec<Stri
     {
         read.problem(format!("referrers: {e}"));
     }
+    let mut assets = Vec::new();
     match Database::load(&uri, &file) {
-        Ok(found) => database.merge(found),
-        Err(e) => read.problem(e),
+        Ok((found, asset)) => {
+            database.merge(found);
+            assets.push(asset);
+        }
+        Err(e) => read.other(e),
     }
     let utm_referrer = SchemaKey::new("com.snowplowanalytics.snowplow", "utm_referrer", "jsonschema", (1, 0, 0));
     read.finish(Referrer {
@@ -44,6 +53,7 @@ pub(super) fn build(config: &StepConfig) -> Result<Box<dyn Enrichment>, Vec<Stri
         utm_referrer,
         internal,
         database,
+        assets,
         known: StripedCounter::default(),
         unknown: StripedCounter::default(),
     })
@@ -56,6 +66,10 @@ impl Enrichment for Referrer {
 
     fn config_key(&self) -> Option<&SchemaKey> {
         Some(&self.key)
+    }
+
+    fn assets(&self) -> &[Asset] {
+        &self.assets
     }
 
     fn register(&self, metrics: &Metrics) {
@@ -94,6 +108,9 @@ impl Referrer {
             return;
         }
         cx.event.set_text_with(columns::REFR_SOURCE, |out| sanitise_into(&known.source, out));
+        if TERMLESS.contains(&known.medium.as_str()) {
+            return;
+        }
         if let Some(term) = referrer.query().and_then(|query| search_term(query, &known.parameters)) {
             cx.event.set_text_with(columns::REFR_TERM, |out| sanitise_into(&term, out));
         }

@@ -3,7 +3,7 @@
 //! The format is Snowplow's referer-parser JSON, so that its published files load as they are. The built-in default
 //! (`embedded:`) is a short list of our own; the published lists are under a licence that forbids shipping them here.
 
-use super::asset;
+use super::asset::{self, Asset};
 use ahash::{AHashMap, AHashSet};
 use serde_json::Value;
 
@@ -33,15 +33,17 @@ pub(super) struct Database {
 
 impl Database {
     /// Loads the database that a configuration names.
-    pub(super) fn load(uri: &str, database: &str) -> Result<Self, String> {
-        let text =
-            if uri.trim_end_matches('/') == "embedded:" { EMBEDDED.to_owned() } else { asset::read(uri, database)? };
+    pub(super) fn load(uri: &str, database: &str) -> Result<(Self, Asset), String> {
+        let (text, name) = match uri.trim_end_matches('/') == "embedded:" {
+            true => (EMBEDDED.to_owned(), asset::BUILT_IN),
+            false => (asset::read(uri, database)?, database),
+        };
         let value: Value = serde_json::from_str(&text)
             .or_else(|_| serde_yaml_ng::from_str(&text))
             .map_err(|e| format!("the referrer database {database} is neither JSON nor YAML: {e}"))?;
         let mut out = Database::default();
         out.add(&value)?;
-        Ok(out)
+        Ok((out, Asset::new("referer-parser", name, &text)))
     }
 
     /// Adds entries; entries that are there already win.
@@ -162,7 +164,8 @@ mod tests {
 
     #[test]
     fn the_built_in_list_loads() {
-        let db = Database::load("embedded:", "x").unwrap();
+        let (db, asset) = Database::load("embedded:", "x").unwrap();
+        assert_eq!((asset.name.as_str(), asset.bytes), ("built in", EMBEDDED.len() as u64));
         assert_eq!(db.find("www.google.de", "/").map(|k| k.medium.as_str()), Some("search"));
         assert_eq!(db.find("chatgpt.com", "/").map(|k| k.medium.as_str()), Some("chatbot"));
     }

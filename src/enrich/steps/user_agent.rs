@@ -1,11 +1,12 @@
 //! `ua_parser_config`: browser, system and device as the uap-core rules name them.
 //!
 //! The rules are data of the uap-core project (Apache-2.0, `data/ua_regexes.LICENSE`); a file of one's own takes their
-//! place. New rules change old answers, so the rules' checksum is part of what a micro-batch records. User agents repeat a
+//! place. New rules change old answers, so the rules' checksum is part of the hash that a micro-batch
+//! records. User agents repeat a
 //! lot: answers are cached by exact text.
 
 use super::StepConfig;
-use super::asset;
+use super::asset::{self, Asset};
 use super::config::Reader;
 use crate::enrich::step::{Enrichment, StepContext};
 use crate::event::json::write_string;
@@ -27,6 +28,7 @@ struct UserAgent {
     key: SchemaKey,
     context: SchemaKey,
     rules: Extractor<'static>,
+    assets: [Asset; 1],
     cache: Arc<Cache<String, Arc<str>>>,
     hits: StripedCounter,
     misses: StripedCounter,
@@ -36,10 +38,10 @@ struct UserAgent {
 pub(super) fn build(config: &StepConfig) -> Result<Box<dyn Enrichment>, Vec<String>> {
     let mut read = Reader::new(config.parameters());
     let (uri, database) = (read.optional_text("uri"), read.optional_text("database"));
-    let text = match (uri, database) {
-        (Some(uri), Some(database)) => asset::read(&uri, &database).map_err(|e| vec![e])?,
+    let (text, name) = match (uri, database) {
+        (Some(uri), Some(database)) => (asset::read(&uri, &database).map_err(|e| vec![e])?, database),
         (Some(_), None) => return Err(vec!["parameters.database: is missing although uri is given".to_owned()]),
-        (None, _) => RULES.to_owned(),
+        (None, _) => (RULES.to_owned(), asset::BUILT_IN.to_owned()),
     };
     let rules: Regexes<'static> =
         serde_yaml_ng::from_str(&text).map_err(|e| vec![format!("the rules are no uap-core regexes.yaml: {e}")])?;
@@ -49,6 +51,7 @@ pub(super) fn build(config: &StepConfig) -> Result<Box<dyn Enrichment>, Vec<Stri
         key: config.schema.clone(),
         context,
         rules,
+        assets: [Asset::new("ua-parser", &name, &text)],
         cache: Arc::new(Cache::new(CACHE)),
         hits: StripedCounter::default(),
         misses: StripedCounter::default(),
@@ -62,6 +65,10 @@ impl Enrichment for UserAgent {
 
     fn config_key(&self) -> Option<&SchemaKey> {
         Some(&self.key)
+    }
+
+    fn assets(&self) -> &[Asset] {
+        &self.assets
     }
 
     fn register(&self, metrics: &Metrics) {

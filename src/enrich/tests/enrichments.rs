@@ -104,13 +104,14 @@ fn referrers() -> Kit {
         "search": {
             "Google": {"domains": ["google.com", "www.google.com"], "parameters": ["q"]},
             "Google Images": {"domains": ["google.com/imgres"], "parameters": ["q"]}},
-        "social": {"Facebook": {"domains": ["facebook.com"]}},
-        "email": {"Acme Mail": {"domains": ["mail.acme.example"], "utm_sources": ["acme-mail"]}},
+        "social": {"Facebook": {"domains": ["facebook.com"], "parameters": ["q"]}},
+        "paid": {"Acme Ads": {"domains": ["ads.acme.example"], "parameters": ["q"]}},
+        "email": {"Acme Mail": {"domains": ["mail.acme.example"], "parameters": ["q"], "utm_sources": ["acme-mail"]}},
         "unknown": {"Google": {"domains": ["support.google.com"]}}});
     std::fs::write(folder.path().join("referers.json"), database.to_string()).unwrap();
     let parameters = json!({
         "internalDomains": ["app.shop.example"], "database": "referers.json", "uri": format!("file://{}", folder.path().display()),
-        "referrers": {"chatbot": {"Acme Chat": {"domains": ["chat.acme.example"], "utm_sources": ["acme chat"]}}}});
+        "referrers": {"chatbot": {"Acme Chat": {"domains": ["chat.acme.example"], "parameters": ["q"], "utm_sources": ["acme chat"]}}}});
     one(SNOWPLOW, "referer_parser", (2, 0, 2), parameters)
 }
 
@@ -137,6 +138,11 @@ fn referrers_are_known_by_host_and_path() {
         ("https://blog.example/?ref=1", ["unknown", "", ""]),
         ("HTTPS://WWW.google.com./", ["search", "Google", ""]),
         ("https://chat.acme.example/", ["chatbot", "Acme Chat", ""]),
+        // Parameters are listed for all of these.
+        ("https://chat.acme.example/?q=x", ["chatbot", "Acme Chat", "x"]),
+        ("https://facebook.com/?q=x", ["social", "Facebook", ""]),
+        ("https://mail.acme.example/?q=x", ["email", "Acme Mail", ""]),
+        ("https://ads.acme.example/?q=x", ["paid", "Acme Ads", ""]),
     ] {
         let event = kit.event(&format!("e=pv&url=https://www.shop.example/&refr={}", enc(referrer)));
         assert_eq!(["refr_medium", "refr_source", "refr_term"].map(|name| cell(&event, name)), set, "{referrer}");
@@ -303,8 +309,96 @@ fn an_addition_that_is_not_built_in_is_refused_with_those_that_are() {
     let text = json!({"schema": "iglu:com.snowplowanalytics.snowplow/anon_ip/jsonschema/1-0-9",
         "data": {"vendor": SNOWPLOW, "name": "anon_ip", "enabled": true, "parameters": {"anonOctets": 1}}});
     std::fs::write(folder.path().join("anon.json"), text.to_string()).unwrap();
-    let problems = crate::enrich::steps::read_folder(folder.path(), &kit().resolver, &|_| None).unwrap_err();
+    let problems = Steps::from_folder(folder.path(), &kit().resolver, &|_| None).unwrap_err();
     assert!(problems[0].contains("anon.json") && problems[0].contains("1-0-0, 1-0-1"), "{problems:?}");
+}
+
+/// A configuration file as it stands in a folder.
+fn file(name: &str, version: &str, parameters: Value) -> String {
+    let vendor = if name == "http_header_extractor_config" { ENRICHMENTS } else { SNOWPLOW };
+    let data = json!({"vendor": vendor, "name": name, "enabled": true, "parameters": parameters});
+    json!({"schema": format!("iglu:{vendor}/{name}/jsonschema/{version}"), "data": data}).to_string()
+}
+
+#[test]
+fn all_problems_of_a_folder_are_told_at_once_each_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("nope.json").display().to_string();
+    for (name, text) in [
+        ("a.json", "{".to_owned()),
+        ("b.json", file("http_header_extractor_config", "1-0-0", json!({"headersPattern": "("}))),
+        (
+            "c.json",
+            file(
+                "referer_parser",
+                "2-0-0",
+                json!({"internalDomains": [], "database": "nope.json", "uri": format!("file://{}", folder.path().display())}),
+            ),
+        ),
+        ("d.json", file("cookie_extractor_config", "1-0-0", json!({}))),
+        ("e.json", file("anon_ip", "1-0-1", json!({"anonOctets": 1}))),
+        ("f.json", "{\"schema\": 1}".to_owned()),
+    ] {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let mut problems = Steps::from_folder(folder.path(), &kit().resolver, &|_| None).unwrap_err();
+    problems.sort();
+    let wanted = [
+        ("a.json", "no JSON"),
+        ("b.json", "parameters.headersPattern: \"(\" is no regular expression"),
+        ("c.json", &format!("{missing}: No such file")),
+        ("d.json", "$.parameters: "),
+        ("f.json", "no self-describing JSON"),
+    ];
+    assert_eq!(problems.len(), wanted.len(), "{problems:#?}");
+    for (problem, (name, begin)) in problems.iter().zip(wanted) {
+        let begin = format!("{}: {begin}", folder.path().join(name).display());
+        assert!(problem.starts_with(&begin), "{problem}\nshould begin with\n{begin}");
+        assert_eq!(problem.matches("parameters: ").count(), usize::from(name == "d.json"), "{problem}");
+    }
+}
+
+#[test]
+fn whatever_changes_an_answer_changes_the_checksum_of_the_steps() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let resolver = kit().resolver;
+    let checksum = || Steps::from_folder(path, &resolver, &|_| None).unwrap().checksum();
+    let put = |name: &str, text: &str| std::fs::write(path.join(name), text).unwrap();
+    assert_eq!((checksum(), Steps::always_on().checksum()), (0, 0));
+    let mut seen = vec![0];
+    let mut another = || {
+        let now = checksum();
+        assert_eq!(now, checksum(), "the same files give the same checksum");
+        assert!(!seen.contains(&now));
+        seen.push(now);
+    };
+    put("anon_ip.json", &file("anon_ip", "1-0-1", json!({"anonOctets": 1})));
+    another();
+    put("anon_ip.json", &file("anon_ip", "1-0-1", json!({"anonOctets": 2})));
+    another();
+    put("ua.json", &file("ua_parser_config", "1-0-1", json!({})));
+    another();
+    let uri = format!("file://{}", path.display());
+    put("rules.yaml", "user_agent_parsers:\n  - regex: '(curl)/(\\d+)'\nos_parsers: []\ndevice_parsers: []\n");
+    put("ua.json", &file("ua_parser_config", "1-0-1", json!({"uri": uri, "database": "rules.yaml"})));
+    another();
+    put("rules.yaml", "user_agent_parsers:\n  - regex: '(wget)/(\\d+)'\nos_parsers: []\ndevice_parsers: []\n");
+    another();
+    put("refr.db", r#"{"social": {"Acme": {"domains": ["acme.example"]}}}"#);
+    let parameters = json!({"internalDomains": [], "uri": uri, "database": "refr.db"});
+    put("refr.json", &file("referer_parser", "2-0-0", parameters));
+    another();
+    put("refr.db", r#"{"social": {"Acme": {"domains": ["acme.test"]}}}"#);
+    another();
+    let steps = Steps::from_folder(path, &resolver, &|_| None).unwrap();
+    let names: Vec<_> = steps.assets().map(|a| (a.step, a.name.as_str(), a.bytes)).collect();
+    assert_eq!(names, [("ua-parser", "rules.yaml", 80), ("referer-parser", "refr.db", 48)]);
+    // What is off, and how a file is called and laid out, changes nothing.
+    let before = checksum();
+    put("off.json", &file("cookie_extractor_config", "1-0-0", json!({"cookies": []})).replace("true", "false"));
+    put("anon_ip.json", &format!("# kept short\n{}", file("anon_ip", "1-0-1", json!({"anonOctets": 2}))));
+    assert_eq!(checksum(), before);
 }
 
 #[test]

@@ -67,6 +67,14 @@ impl Validator {
     }
 }
 
+/// A Java regular expression in the dialect of the `regex` and `fancy-regex` crates, for whoever anchors it at both ends.
+///
+/// # Errors
+/// What cannot be translated, in a few words.
+pub fn java_pattern(pattern: &str) -> Result<String, String> {
+    java_regex::translate(pattern).map(|translated| translated.strict)
+}
+
 /// Equality of JSON values: numbers by value, objects in any order.
 pub(super) fn equal_json(a: &Json, b: &Json) -> bool {
     equal::equal(a, b)

@@ -2,7 +2,7 @@
 //!
 //! Works on the bad row's own text, so that a failure of last month and one of this second are explained alike.
 
-use super::words::{MAX_DEPTH, around, cut, datum, distance, kind, pick};
+use super::words::{MAX_DEPTH, around, cut, datum, distance, kind, parameter, pick, source_of, wanted};
 use crate::event::Cause;
 use crate::event::SchemaKey;
 use crate::event::json::{self, Json};
@@ -44,7 +44,7 @@ pub fn explain(cause: &Cause, bad_row: &str, advice: &dyn Advice) -> Explained {
     match cause.failure.as_str() {
         "ResolutionError" => resolution(&mut out, schema.as_ref(), message, advice),
         "ValidationError" if cause.schema.as_deref().is_some_and(|s| s.contains("/atomic/jsonschema/")) => {
-            atomic(&mut out, cause, message);
+            atomic(&mut out, cause, message, data);
         }
         "ValidationError" => validation(&mut out, cause, schema.as_ref(), message, data),
         "NotJSON" => not_json(&mut out, message),
@@ -180,23 +180,22 @@ fn validation(out: &mut Explained, cause: &Cause, schema: Option<&SchemaKey>, me
     }
 }
 
-fn atomic(out: &mut Explained, cause: &Cause, message: &Json) {
+fn atomic(out: &mut Explained, cause: &Cause, message: &Json, data: &Json) {
     let report = message.get("error").and_then(|e| e.get("dataReports")).and_then(Json::as_array);
     let report = report.and_then(<[Json]>::first).unwrap_or(&Json::Null);
     let text = |field: &str| report.get(field).and_then(Json::as_str).map(str::to_owned);
     let field = text("path").or_else(|| cause.path.clone()).unwrap_or_default();
-    out.title = match cause.keyword.as_deref() {
-        Some("atomic_field_length_exceeded") => format!("{field} is too long"),
-        _ => format!("{field} cannot be read"),
-    };
     out.path = Some(field.clone());
-    out.want = text("message").map(|m| cut(&m));
-    out.hint = Some(match cause.keyword.as_deref() {
-        Some("atomic_field_length_exceeded") => {
-            format!("send a shorter value, or raise enrich.atomic_limits.{field}")
-        }
-        _ => format!("the tracker sends a value in \"{field}\" that its column cannot hold; repair it there"),
-    });
+    out.want = text("message").map(|m| wanted(&m).0);
+    if cause.keyword.as_deref() == Some("atomic_field_length_exceeded") {
+        out.title = format!("{field} is too long");
+        out.got = source_of(data, &field).map(|v| format!("{} ({} characters)", cut(v), v.encode_utf16().count()));
+        out.hint = Some(format!("send a shorter value, or raise enrich.atomic_limits.{field}"));
+        return;
+    }
+    out.title = format!("{field} cannot be read");
+    out.got = parameter(data, &field).map(cut);
+    out.hint = Some(format!("the tracker sends a value in \"{field}\" that its column cannot hold; repair it there"));
 }
 
 fn not_json(out: &mut Explained, message: &Json) {
@@ -204,13 +203,17 @@ fn not_json(out: &mut Explained, message: &Json) {
     let value = message.get("value").and_then(Json::as_str).unwrap_or("");
     out.title = format!("{field} is not JSON");
     out.path = Some(field.to_owned());
-    out.want = message.get("error").and_then(Json::as_str).map(cut);
+    out.want = Some("valid JSON".to_owned());
     match json::parse(value, MAX_DEPTH) {
+        Err(e) if value.is_empty() => {
+            out.hint = Some(message.get("error").and_then(Json::as_str).map_or_else(|| e.to_string(), cut));
+        }
         Err(e) => {
             out.got = Some(format!("…{}…", around(value, e.at())));
             out.hint = Some(format!("{e}; 20 characters on either side are shown"));
         }
         Ok(_) => {
+            out.want = Some("JSON nested no deeper than enrich.max_json_depth".to_owned());
             out.got = Some(cut(value));
             out.hint = Some("it is nested deeper than enrich.max_json_depth allows".to_owned());
         }
@@ -248,19 +251,21 @@ fn enrichment(out: &mut Explained, failure: &str, message: &Json) {
     let inner = message.get("message").unwrap_or(&Json::Null);
     let text = |field: &str| inner.get(field).and_then(Json::as_str).map(cut);
     let name = failure.strip_prefix("EnrichmentError:").unwrap_or("").trim();
-    let field = text("field");
-    out.title = match (name.is_empty(), &field) {
-        (false, _) => format!("enrichment {name} failed"),
-        (true, Some(field)) => format!("{field} cannot be used"),
-        (true, None) => "an enrichment failed".to_owned(),
+    let (field, error) = (text("field"), text("error"));
+    out.title = match (name.is_empty(), &field, &error) {
+        (false, ..) => format!("enrichment {name} failed"),
+        (true, Some(field), _) => format!("{field} cannot be used"),
+        (true, None, Some(error)) => error.clone(),
+        (true, None, None) => "an enrichment failed".to_owned(),
     };
     out.path = field;
     out.got = text("value");
-    out.want = text("expectation").or_else(|| text("error"));
-    out.hint = Some(if name.is_empty() {
-        "the tracker sends a value that enrichment cannot use; repair it there".to_owned()
-    } else {
-        "look at the configuration of this enrichment in the folder enrich.enrichments, or at its input".to_owned()
+    out.want = text("expectation").map(|e| wanted(&e).0);
+    let configured = "look at the configuration of this enrichment in the folder enrich.enrichments, or at its input";
+    out.hint = Some(match (name.is_empty(), error) {
+        (true, _) => "the tracker sends a value that enrichment cannot use; repair it there".to_owned(),
+        (false, Some(error)) => format!("{error}; {configured}"),
+        (false, None) => configured.to_owned(),
     });
 }
 
@@ -278,10 +283,21 @@ fn other(out: &mut Explained, cause: &Cause, failure: &Json, message: &Json, dat
             let m = failure.get("message").unwrap_or(&Json::Null);
             let field = text(m, "payloadField").unwrap_or_else(|| "the record".to_owned());
             out.title = format!("{field} cannot be read");
-            out.path = Some(field);
             out.got = text(m, "value");
-            out.want = text(m, "expectation").or_else(|| text(m, "error"));
-            out.hint = Some("percent-encode what the tracker puts into the query string".to_owned());
+            let (want, found) = text(m, "expectation").map_or((None, None), |e| {
+                let (want, found) = wanted(&e);
+                (Some(want), found)
+            });
+            out.want = want;
+            let repair = match field.as_str() {
+                "querystring" => Some("percent-encode what the tracker puts into the query string".to_owned()),
+                "networkUserId" => Some("send a UUID in nuid, or leave it out".to_owned()),
+                "path" => Some("send to a path of the tracker protocol or of a webhook".to_owned()),
+                _ => text(m, "error"),
+            };
+            let said: Vec<String> = found.into_iter().chain(repair).collect();
+            out.hint = Some(said.join("; ")).filter(|hint| !hint.is_empty());
+            out.path = Some(field);
         }
         "generic_error" => {
             let first = failure.get("errors").and_then(Json::as_array).and_then(<[Json]>::first);
@@ -300,7 +316,7 @@ fn protocol(out: &mut Explained, cause: &Cause, failure: &Json, message: &Json, 
     };
     out.path = Some(field.clone());
     out.got = text(message, "value");
-    out.want = text(message, "expectation").or_else(|| text(message, "error"));
+    out.want = text(message, "expectation").map(|e| wanted(&e).0);
     if field == "vendor/version" {
         out.title = format!("nothing here understands {sender}");
         out.hint = Some(
@@ -408,6 +424,74 @@ mod tests {
             &Known(vec![]),
         );
         assert_eq!(e.hint.as_deref(), Some("\"schema\" is missing"));
+    }
+
+    #[test]
+    fn a_value_that_its_column_cannot_take_is_shown_beside_what_is_wanted() {
+        let payload = r#"{"enriched":{"br_colordepth":null,"page_urlhost":null},"raw":{"parameters":[{"name":"vid","value":"x"},
+            {"name":"cd","value":"01234567890123456789"},{"name":"url","value":"https://h.test/"},{"name":"f","value":null}],
+            "useragent":"curl/8"}}"#;
+        let of = |keyword: &str, field: &str, message: &str| {
+            let schema = "iglu:com.snowplowanalytics.snowplow/atomic/jsonschema/1-0-0";
+            let report = format!(
+                r#"{{"schemaKey":"{schema}","error":{{"error":"ValidationError","dataReports":[{{"message":"{message}","path":"{field}","keyword":"{keyword}","targets":[]}}]}}}}"#
+            );
+            let cause = cause(BadRowKind::SchemaViolations, "ValidationError", Some(schema), Some(keyword));
+            let e = explain(&cause, &row(&report, payload), &Known(vec![]));
+            (e.title, e.got.unwrap_or_default(), e.want.unwrap_or_default())
+        };
+        let words = |a: &str, b: &str, c: &str| (a.to_owned(), b.to_owned(), c.to_owned());
+        assert_eq!(
+            of("atomic_field_parse_error", "vid", "a 32-bit integer is expected"),
+            words("vid cannot be read", "x", "a 32-bit integer")
+        );
+        for (column, got) in [
+            ("br_colordepth", "01234567890123456789 (20 characters)"),
+            ("page_urlhost", "https://h.test/ (15 characters)"),
+            ("useragent", "curl/8 (6 characters)"),
+            ("se_label", ""),
+        ] {
+            assert_eq!(
+                of("atomic_field_length_exceeded", column, "at most 12 characters are expected"),
+                words(&format!("{column} is too long"), got, "at most 12 characters")
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_wanted_never_says_what_was_found() {
+        let format = |message: &str| {
+            let c = cause(BadRowKind::CollectorPayloadFormatViolation, "x", None, None);
+            let row = format!(r#"{{"schema":"x","data":{{"failure":{{"message":{message}}},"payload":"AA=="}}}}"#);
+            explain(&c, &row, &Known(vec![]))
+        };
+        let e = format(
+            r#"{"payloadField":"querystring","value":"e=pv&x=|","expectation":"a query string of legal characters; there is a character that must be percent-encoded at byte 7"}"#,
+        );
+        assert_eq!(e.want.as_deref(), Some("a query string of legal characters"));
+        assert!(
+            e.hint.unwrap().starts_with("there is a character that must be percent-encoded at byte 7; percent-encode")
+        );
+        let e = format(r#"{"payloadField":"networkUserId","value":"me","expectation":"a UUID is expected"}"#);
+        assert_eq!((e.got.as_deref(), e.want.as_deref()), (Some("me"), Some("a UUID")));
+        assert!(!e.hint.unwrap().contains("percent"));
+        let e = format(r#"{"error":"the record's schema is \"x\""}"#);
+        assert_eq!((e.want, e.hint.as_deref()), (None, Some("the record's schema is \"x\"")));
+
+        let c = cause(BadRowKind::EnrichmentFailures, "EnrichmentError: ", None, None);
+        let e =
+            explain(&c, &row(r#"{"message":{"error":"the page URL \"x\" cannot be parsed"}}"#, "{}"), &Known(vec![]));
+        assert_eq!((e.title.as_str(), e.want), ("the page URL \"x\" cannot be parsed", None));
+        let c = cause(BadRowKind::SchemaViolations, "NotJSON", None, None);
+        for (value, wanted) in [
+            ("\"{\"", "valid JSON"),
+            ("\"{}\"", "JSON nested no deeper than enrich.max_json_depth"),
+            ("null", "valid JSON"),
+        ] {
+            let message = format!(r#"{{"field":"unstruct","value":{value},"error":"no member name at byte 1"}}"#);
+            let e = explain(&c, &row(&message, "{}"), &Known(vec![]));
+            assert_eq!((e.want.as_deref(), e.hint.is_some()), (Some(wanted), true));
+        }
     }
 
     #[test]

@@ -167,7 +167,12 @@ fn recent(api: &Api, ask: &Ask) -> Found {
         examples: g
             .examples
             .into_iter()
-            .map(|e| Example { addr: e.addr, app_id: None, time: None, bad_row: e.bad_row.to_string() })
+            .map(|e| Example {
+                addr: e.addr,
+                app_id: e.app_id,
+                time: Some(e.collector_ms),
+                bad_row: e.bad_row.to_string(),
+            })
             .collect(),
         cause: g.cause,
     });

@@ -1,5 +1,6 @@
 //! Small tools to look into a bad row and to quote from it.
 
+use crate::enrich::parameters_of;
 use crate::event::SchemaKey;
 use crate::event::json::{self, Json};
 
@@ -31,6 +32,46 @@ pub(super) fn datum(data: &Json, key: &SchemaKey) -> Option<Json<'static>> {
         let found = items.iter().find(|i| i.get("schema").and_then(Json::as_str) == Some(uri.as_str()))?;
         found.get("data").map(|d| d.clone().into_owned())
     })
+}
+
+/// What was sent in a tracker parameter, from the bad row of an event. A parameter that stands twice counts as it counted then:
+/// the last one.
+pub(super) fn parameter<'d>(data: &'d Json, name: &str) -> Option<&'d str> {
+    let raw = data.get("payload")?.get("raw")?;
+    let list = raw.get("parameters").and_then(Json::as_array)?;
+    let named = list.iter().rev().filter(|p| p.get("name").and_then(Json::as_str) == Some(name));
+    named.filter_map(|p| p.get("value").and_then(Json::as_str)).next()
+}
+
+/// What made a column too long, from the bad row of an event, where the column itself is empty by now: its parameter, the
+/// header it comes from, or the URL it was cut out of.
+pub(super) fn source_of<'d>(data: &'d Json, column: &str) -> Option<&'d str> {
+    let payload = data.get("payload")?;
+    let text = |of: &str, member: &str| payload.get(of)?.get(member)?.as_str();
+    let sent = || parameters_of(column).find_map(|name| parameter(data, name));
+    let origin = match column {
+        "useragent" => text("raw", "useragent"),
+        "page_referrer" => text("raw", "refererUri"),
+        "network_userid" => text("raw", "userId"),
+        "user_ipaddress" => text("raw", "ipAddress"),
+        "v_collector" => text("raw", "loaderName"),
+        _ if column.starts_with("refr_") => parameter(data, "refr").or_else(|| text("raw", "refererUri")),
+        _ if column.starts_with("page_url") || column.starts_with("mkt_") => {
+            parameter(data, "url").or_else(|| text("raw", "refererUri"))
+        }
+        _ => None,
+    };
+    text("enriched", column).or_else(sent).or(origin)
+}
+
+/// What an expectation names, as a noun: `a UUID is expected` → `a UUID`, and what was found instead, if it says so.
+pub(super) fn wanted(expectation: &str) -> (String, Option<String>) {
+    let (wanted, found) = match expectation.split_once("; there is ") {
+        Some((wanted, found)) => (wanted, Some(format!("there is {}", cut(found)))),
+        None => (expectation, None),
+    };
+    let noun = [" is expected", " are expected"].iter().find_map(|tail| wanted.strip_suffix(tail)).unwrap_or(wanted);
+    (cut(noun), found)
 }
 
 /// Base64 of either alphabet, padded or not.

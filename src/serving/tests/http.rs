@@ -43,6 +43,7 @@ async fn status_adds_up_and_names_every_micro_batch() {
     );
     assert_eq!((&s["links"][0]["name"], &s["links"][0]["bound"]), (&json!("enriched"), &json!(8)));
     assert_eq!(s["ui"]["collector_url"], "http://127.0.0.1:8080");
+    assert_eq!(s["assets"], json!([{"step": "ua-parser", "name": "r.yaml", "checksum": "0badcafe", "bytes": 7}]));
     assert!(s["lag_ms"]["commit"].as_i64().unwrap() > 0);
 }
 
@@ -172,6 +173,11 @@ async fn failures_are_grouped_alike_in_both_halves() {
     assert_eq!((&cause["count"], &cause["path"]), (&json!(failed), &json!("$.seats")));
     assert_eq!(cause["apps"].as_array().unwrap().len(), 5);
     assert_eq!(cause["examples"].as_array().unwrap().len(), 3);
+    for example in cause["examples"].as_array().unwrap() {
+        let n = example["offset"].as_u64().unwrap();
+        let time = super::super::params::rfc3339(testing::EPOCH + n as i64 * 7);
+        assert_eq!((&example["app_id"], &example["time"]), (&json!(format!("site{}", n % 5)), &json!(time)));
+    }
     let id = bench.speed.failed_causes(3_600_000)[0].cause_id.clone();
     assert_eq!(cause["cause_id"], id, "both layers name causes alike");
 

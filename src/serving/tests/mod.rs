@@ -11,6 +11,7 @@ use crate::admin::replay;
 use crate::batch::ReadError;
 use crate::batch::testing::{self, Rig};
 use crate::batch::warehouse::{Reader, Snapshot, Warehouse};
+use crate::enrich::Asset;
 use crate::event::{BatchId, Boundary, Chunk, EventAddr, Flow, Offset, Payload, Processed, thrift};
 use crate::pipeline::drain::Drain;
 use crate::platform::clock::Clock;
@@ -57,6 +58,7 @@ pub fn deps_of(
         speed: speed.clone(),
         warehouse: reader,
         views: views(),
+        assets: vec![Asset { step: "ua-parser", name: "r.yaml".into(), checksum: "0badcafe".into(), bytes: 7 }],
         journal: JournalDoor {
             end: Box::new(move || Offset(journal_end.load(Ordering::SeqCst))),
             first: Box::new(|| Offset(0)),
