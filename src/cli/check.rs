@@ -4,7 +4,16 @@ use super::Exit;
 use crate::config::{Loaded, effective};
 use clap::Args;
 
+const EXAMPLES: &str = "\
+Examples:
+  snowshed check -c config.toml                    is this file right, and what is in force with it
+  SNOWSHED__BATCH__MAX_AGE=5s snowshed check       with a key set by the environment
+  snowshed check --json | jq '.values | length'    for scripts
+
+Exit codes: 0 it is right; 2 it is wrong, and every mistake is named with key, line and what is allowed.";
+
 #[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct CheckArgs {
     /// One JSON object instead of lines
     #[arg(long)]

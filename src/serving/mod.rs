@@ -102,8 +102,11 @@ pub fn build(config: &Config, deps: Deps) -> Result<Serving, BuildError> {
     Ok(Serving::new(listener, address, routes::router(api.clone()), api))
 }
 
-/// The tokens of the configuration and of its token file.
-fn tokens(config: &Config) -> Result<Vec<Token>, BuildError> {
+/// The tokens of the configuration and of its token file, in this order.
+///
+/// # Errors
+/// A token file that cannot be read, or a line of it that is no token.
+pub fn tokens(config: &Config) -> Result<Vec<Token>, BuildError> {
     let mut tokens = config.tokens.clone();
     if config.token_file.is_empty() {
         return Ok(tokens);
