@@ -104,7 +104,7 @@ fn welcome(app: &App, shape: &Shape, token: Option<&Token>, terminal: bool) -> S
     let (collector, board) = (reachable(app.collector_addr()), reachable(app.serving_addr()));
     let header = if token.is_some() { "-H \"Authorization: Bearer $SNOWSHED_TOKEN\" " } else { "" };
     // Where the output may be kept, the reader has to add the token.
-    let add = if token.is_some() && !terminal { "#token=<one of serving.tokens>" } else { "" };
+    let add = if token.is_some() && !terminal { "#token=<token>" } else { "" };
     format!(
         "\n  snowshed demo: {} sites, {} events/s, {:.1} % of them bad\n\n  \
          live page    {}{add}\n  \
