@@ -9,7 +9,16 @@ use crate::telemetry::Metrics;
 use crate::{batch, enrich, schema, serving};
 use clap::Args;
 
+const EXAMPLES: &str = "\
+Examples:
+  snowshed check -c config.toml                    is this file right, and what is in force with it
+  SNOWSHED__BATCH__MAX_AGE=5s snowshed check       with a key set by the environment
+  snowshed check --json | jq '.values | length'    for scripts
+
+Exit codes: 0 it is right; 2 it is wrong, and every mistake is named with key, line and what is allowed.";
+
 #[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct CheckArgs {
     /// One JSON object instead of lines
     #[arg(long)]
@@ -53,7 +62,7 @@ fn problems(config: &Config) -> Vec<String> {
         Ok(resolver) => problems.extend(enrich::load_steps(&config.enrich, &resolver).err().into_iter().flatten()),
         Err(e) => problems.push(e.to_string()),
     }
-    problems.extend(serving::check_token_file(&config.serving).err().map(|e| e.to_string()));
+    problems.extend(serving::tokens(&config.serving).err().map(|e| e.to_string()));
     // A folder is made by the start.
     if !config.lake.url.is_empty() && !config.lake.url.starts_with("file:") {
         problems.extend(batch::lake::Lake::open(&config.lake, &config.data_dir).err().map(|e| e.to_string()));

@@ -1,37 +1,23 @@
-//! Verbs that ask a running instance through its private port.
+//! Verbs that ask a running instance through its private port, and how they reach it. `sql` and `replay` have files of
+//! their own.
 
-use super::{Exit, Instance};
+use super::{Exit, Instance, door};
 use crate::config::Loaded;
-use clap::{Args, ValueEnum};
-use reqwest::blocking::{Client, Response};
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use std::io::{BufRead, BufReader, Write};
+use clap::Args;
+use reqwest::blocking::{Client, RequestBuilder, Response};
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::time::Duration;
 
-#[derive(Args, Debug)]
-pub(super) struct SqlArgs {
-    /// One SELECT; table `events` is both layers in one snapshot
-    query: String,
-    /// How the rows are printed
-    #[arg(long, value_enum, default_value = "table")]
-    format: RowFormat,
-    /// The same as --format json
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    instance: Instance,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum RowFormat {
-    Table,
-    Json,
-    Ndjson,
-    Csv,
-}
+const TAIL_EXAMPLES: &str = "\
+Examples:
+  snowshed tail                                    every event from now on
+  snowshed tail --failed --app shop                failed events of one site
+  snowshed tail | jq -r .app_id                    one field of each";
 
 #[derive(Args, Debug)]
+#[command(after_help = TAIL_EXAMPLES)]
 pub(super) struct TailArgs {
     /// Only failed events
     #[arg(long)]
@@ -39,19 +25,40 @@ pub(super) struct TailArgs {
     /// Only events of this app_id
     #[arg(long, value_name = "APP_ID")]
     app: Option<String>,
+    /// Changes nothing: each line is JSON in any case
+    #[arg(long = "json")]
+    _json: bool,
     #[command(flatten)]
     instance: Instance,
 }
 
+const AUDIT_EXAMPLES: &str = "\
+Examples:
+  snowshed audit 5c8f2a7e-52ad-4f0e-9c0b-3a3d2d1c4b6f      everything known of this event
+  snowshed audit 9118204.3 | jq '.occurrences[0].outcome'    what became of the event at this place of the journal
+
+An id to look up: snowshed sql \"SELECT event_id FROM events LIMIT 1\"";
+
 #[derive(Args, Debug)]
+#[command(after_help = AUDIT_EXAMPLES)]
 pub(super) struct AuditArgs {
-    /// event_id of the event
+    /// event_id of the event, or its place in the journal: offset.index
     event_id: String,
+    /// Changes nothing: the answer is JSON in any case
+    #[arg(long = "json")]
+    _json: bool,
     #[command(flatten)]
     instance: Instance,
 }
 
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  snowshed status                                  the instance that the configuration describes
+  snowshed status --json | jq .lag_ms              one part of the whole reply
+  snowshed status --url http://127.0.0.1:9090      another one";
+
 #[derive(Args, Debug)]
+#[command(after_help = STATUS_EXAMPLES)]
 pub(super) struct StatusArgs {
     /// The whole reply as JSON
     #[arg(long)]
@@ -68,13 +75,20 @@ pub(super) struct Api {
 
 impl Api {
     pub(super) fn new(loaded: &Loaded, instance: &Instance, timeout: Option<Duration>) -> Result<Self, Exit> {
-        let listen = &loaded.config.serving.listen;
-        let base = instance.url.clone().unwrap_or_else(|| {
-            let port = listen.rsplit(':').next().unwrap_or("9090");
-            format!("http://127.0.0.1:{port}")
-        });
-        let token =
-            instance.token.clone().or_else(|| loaded.config.serving.tokens.first().map(|t| t.text().to_owned()));
+        let serving = &loaded.config.serving;
+        let base = match &instance.url {
+            Some(url) => url.clone(),
+            None => door::base(serving).map_err(|why| {
+                eprintln!("snowshed: {why}");
+                Exit::Usage
+            })?,
+        };
+        let configured = || {
+            // Not fatal: the instance may let anybody read.
+            let found = door::token(serving).inspect_err(|why| eprintln!("snowshed: asking without a token: {why}"));
+            found.ok().flatten().map(|token| token.text().to_owned())
+        };
+        let token = instance.token.clone().or_else(configured);
         let client = Client::builder().timeout(timeout).build().map_err(|e| {
             eprintln!("snowshed: no HTTP client: {e}");
             Exit::Failed
@@ -82,7 +96,7 @@ impl Api {
         Ok(Api { base: base.trim_end_matches('/').to_owned(), token, client })
     }
 
-    pub(super) fn send(&self, request: reqwest::blocking::RequestBuilder) -> Result<Response, Exit> {
+    pub(super) fn send(&self, request: RequestBuilder) -> Result<Response, Exit> {
         let request = match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,
@@ -97,13 +111,18 @@ impl Api {
         }
         let status = response.status();
         let text = response.text().unwrap_or_default();
-        let reply: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        let reply: Value = serde_json::from_str(&text).unwrap_or_default();
         let part = |name: &str| reply["error"][name].as_str().unwrap_or_default().to_owned();
         eprintln!("snowshed: {status}: {}", if part("message").is_empty() { text.clone() } else { part("message") });
         if !part("hint").is_empty() {
             eprintln!("hint: {}", part("hint"));
         }
-        Err(if status.as_u16() == 401 { Exit::Unreachable } else { Exit::Failed })
+        if status.as_u16() == 401 {
+            eprintln!(
+                "hint: give the token with --token or SNOWSHED_TOKEN, or the configuration of the instance with -c"
+            );
+        }
+        Err(verdict(status.as_u16()))
     }
 
     fn get(&self, path: &str) -> Result<Response, Exit> {
@@ -111,88 +130,33 @@ impl Api {
     }
 }
 
+/// What an error status of the instance says about the command.
+fn verdict(status: u16) -> Exit {
+    match status {
+        400 => Exit::Usage,
+        401 | 403 | 421 => Exit::Unreachable,
+        _ => Exit::Failed,
+    }
+}
+
 pub(super) fn finish(result: Result<(), Exit>) -> Exit {
     result.err().unwrap_or(Exit::Done)
 }
 
-pub(super) fn sql(loaded: &Loaded, args: &SqlArgs) -> Exit {
-    finish((|| {
-        let api = Api::new(loaded, &args.instance, Some(Duration::from_secs(600)))?;
-        let format = if args.json { RowFormat::Json } else { args.format };
-        let accept = match format {
-            RowFormat::Ndjson => "application/x-ndjson",
-            RowFormat::Csv => "text/csv",
-            RowFormat::Json | RowFormat::Table => "application/json",
-        };
-        let body = serde_json::json!({"sql": args.query, "ints": "string"}).to_string();
-        let request = api
-            .client
-            .post(format!("{}/v1/sql", api.base))
-            .header("content-type", "application/json")
-            .header("accept", accept)
-            .body(body);
-        let text = api.send(request)?.text().map_err(cut_off)?;
-        match format {
-            RowFormat::Table => print_table(&text),
-            _ => println!("{}", text.trim_end()),
-        }
-        Ok(())
-    })())
-}
-
-fn cut_off(e: reqwest::Error) -> Exit {
+pub(super) fn cut_off(e: reqwest::Error) -> Exit {
     eprintln!("snowshed: the reply ended early: {e}");
     Exit::Failed
 }
 
-/// A reply of rows. Its values stay text: a tree would round what a double cannot hold.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Table<'a> {
-    columns: Vec<Column>,
-    #[serde(borrow)]
-    rows: Vec<Vec<&'a RawValue>>,
-}
-
-#[derive(Deserialize)]
-struct Column {
-    name: String,
-}
-
-fn print_table(text: &str) {
-    let reply: Table<'_> = serde_json::from_str(text).unwrap_or_default();
-    let columns: Vec<String> = reply.columns.into_iter().map(|c| c.name).collect();
-    let rows: Vec<Vec<String>> =
-        reply.rows.iter().map(|row| row.iter().map(|value| cell(value.get())).collect()).collect();
-    let widths: Vec<usize> = columns
-        .iter()
-        .enumerate()
-        .map(|(i, name)| {
-            rows.iter().filter_map(|r| r.get(i)).map(|c| c.chars().count()).max().unwrap_or(0).max(name.chars().count())
-        })
-        .collect();
-    let line = |cells: &[String]| {
-        let padded: Vec<String> = cells
-            .iter()
-            .zip(&widths)
-            .map(|(c, w)| format!("{c}{}", " ".repeat(w - c.chars().count().min(*w))))
-            .collect();
-        println!("{}", padded.join("  ").trim_end());
-    };
-    line(&columns);
-    line(&widths.iter().map(|w| "-".repeat(*w)).collect::<Vec<_>>());
-    for row in &rows {
-        line(row);
-    }
-    println!("({} rows)", rows.len());
-}
-
-/// A cell as it is shown: numbers and nested values digit for digit, as the reply has them.
-fn cell(json: &str) -> String {
-    match serde_json::from_str::<String>(json) {
-        Ok(text) => text.replace(['\n', '\r', '\t'], " "),
-        Err(_) if json == "null" => "NULL".to_owned(),
-        Err(_) => json.to_owned(),
+/// Prints a whole text. That the reader of a pipe has seen enough is no failure.
+pub(super) fn put(text: &str) -> Result<(), Exit> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => {
+            eprintln!("snowshed: standard output: {e}");
+            Err(Exit::Failed)
+        }
+        _ => Ok(()),
     }
 }
 
@@ -224,8 +188,7 @@ pub(super) fn audit(loaded: &Loaded, args: &AuditArgs) -> Exit {
         let api = Api::new(loaded, &args.instance, Some(Duration::from_secs(60)))?;
         let id: String =
             percent_encoding::utf8_percent_encode(&args.event_id, percent_encoding::NON_ALPHANUMERIC).collect();
-        println!("{}", api.get(&format!("/v1/events/{id}"))?.text().map_err(cut_off)?);
-        Ok(())
+        put(&format!("{}\n", api.get(&format!("/v1/events/{id}"))?.text().map_err(cut_off)?))
     })())
 }
 
@@ -234,36 +197,70 @@ pub(super) fn status(loaded: &Loaded, args: &StatusArgs) -> Exit {
         let api = Api::new(loaded, &args.instance, Some(Duration::from_secs(10)))?;
         let text = api.get("/v1/status")?.text().map_err(cut_off)?;
         if args.json {
-            println!("{text}");
-            return Ok(());
+            return put(&format!("{text}\n"));
         }
-        let s: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-        let e = &s["equation"];
-        println!("journal end   {}", s["journal_end"]);
-        println!("enriched      {}", s["enriched"]);
-        println!("boundary      {} ({})", s["boundary"]["offset"], s["boundary"]["time"].as_str().unwrap_or("-"));
-        println!(
-            "events        {} = {} enriched + {} failed + {} duplicates + {} dropped",
-            e["payload_events"], e["enriched"], e["failed"], e["duplicates"], e["dropped"]
-        );
-        if e["repaired"].as_u64().is_some_and(|n| n > 0) {
-            println!("repaired      {} failures were ended by a replay", e["repaired"]);
-        }
-        println!("lag           visible p99 {} ms, commit {} ms", s["lag_ms"]["visible_p99"], s["lag_ms"]["commit"]);
-        Ok(())
+        let status: Value = serde_json::from_str(&text).map_err(|e| {
+            eprintln!("snowshed: the reply is no status of an instance: {e}");
+            Exit::Failed
+        })?;
+        put(&summary(&status))
     })())
+}
+
+/// The lines for people. What was not measured yet is a dash.
+fn summary(s: &Value) -> String {
+    let ms = |name: &str| match &s["lag_ms"][name] {
+        Value::Null => "-".to_owned(),
+        value => format!("{value} ms"),
+    };
+    let (e, boundary) = (&s["equation"], &s["boundary"]);
+    let mut out = String::new();
+    let mut line = |name: &str, text: String| {
+        let _ = writeln!(out, "{name:<14}{text}");
+    };
+    line("journal end", s["journal_end"].to_string());
+    line("enriched", s["enriched"].to_string());
+    line("boundary", format!("{} ({})", boundary["offset"], boundary["time"].as_str().unwrap_or("-")));
+    line(
+        "events",
+        format!(
+            "{} = {} enriched + {} failed + {} duplicates + {} dropped",
+            e["payload_events"], e["enriched"], e["failed"], e["duplicates"], e["dropped"]
+        ),
+    );
+    if e["repaired"].as_u64().is_some_and(|n| n > 0) {
+        line("repaired", format!("{} failures were ended by a replay", e["repaired"]));
+    }
+    line("lag", format!("visible p99 {}, commit {}", ms("visible_p99"), ms("commit")));
+    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
-    fn a_cell_shows_every_digit_and_stays_on_its_line() {
-        let text = r#"{"columns":[{"name":"a","type":"JSON"}],
-            "rows":[[123456789012345678901234567890.10, {"n":9007199254740993}, null, "a\tb", "7.10"]], "done":{}}"#;
-        let reply: Table<'_> = serde_json::from_str(text).unwrap();
-        let cells: Vec<String> = reply.rows[0].iter().map(|v| cell(v.get())).collect();
-        assert_eq!(cells, ["123456789012345678901234567890.10", "{\"n\":9007199254740993}", "NULL", "a b", "7.10"]);
+    fn what_was_not_measured_is_a_dash() {
+        let status = |p99: Value| {
+            json!({
+                "journal_end": 7, "enriched": 7, "boundary": {"offset": 0, "time": null},
+                "equation": {"payload_events": 7, "enriched": 5, "failed": 1, "duplicates": 1, "dropped": 0},
+                "lag_ms": {"visible_p99": p99, "commit": 0},
+            })
+        };
+        let nothing = summary(&status(Value::Null));
+        assert!(nothing.contains("lag           visible p99 -, commit 0 ms\n"), "{nothing}");
+        assert!(nothing.contains("boundary      0 (-)\n") && !nothing.contains("null"), "{nothing}");
+        assert!(summary(&status(json!(12))).contains("visible p99 12 ms,"));
+    }
+
+    #[test]
+    fn a_wrong_question_a_refusal_and_a_failure_have_exit_codes_of_their_own() {
+        assert_eq!(
+            [400, 401, 403, 421].map(verdict),
+            [Exit::Usage, Exit::Unreachable, Exit::Unreachable, Exit::Unreachable]
+        );
+        assert_eq!([404, 409, 500, 503].map(verdict), [Exit::Failed; 4]);
     }
 }

@@ -1,18 +1,28 @@
 //! `snowshed demo`: the pipeline with built-in traffic, and where to look.
 
 use super::Exit;
+use super::door::{self, reachable};
 use super::run::{signal, with_app};
 use super::traffic::{Sent, Shape, Target, run as send};
+use crate::app::App;
 use crate::config::Loaded;
 use crate::pipeline::drain::Drain;
 use crate::platform::clock::Clock;
+use crate::serving::Token;
 use clap::Args;
-use std::net::SocketAddr;
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+const EXAMPLES: &str = "\
+Examples:
+  snowshed demo                                    200 sites, until Ctrl-C
+  snowshed demo --sites 20 --rate 50 --seconds 60    less of it, for a minute
+  snowshed demo --only-traffic --collector http://127.0.0.1:8080    traffic for a collector that runs";
+
 #[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct DemoArgs {
     /// Sites that send
     #[arg(long, default_value_t = 200)]
@@ -58,21 +68,11 @@ pub(super) fn demo(loaded: Loaded, args: DemoArgs) -> Exit {
     if args.only_traffic {
         return only_traffic(&args, shape, until);
     }
+    // A token file that cannot be read is told by the private port.
+    let token = door::token(&loaded.config.serving).ok().flatten();
     with_app(loaded, "demo", |app, drain| async move {
-        let (collector, board) = (reachable(app.collector_addr()), reachable(app.serving_addr()));
-        println!(
-            "\n  snowshed demo: {} sites, {} events/s, {:.1} % of them bad\n\n  \
-             live page    http://{board}/\n  \
-             one answer   curl -s 'http://{board}/v1/views/traffic?layer=split' | head -c 600\n  \
-             SQL          snowshed sql \"SELECT app_id, count(*) FROM events GROUP BY 1 ORDER BY 2 DESC LIMIT 5\"\n  \
-             events       snowshed tail\n  \
-             send one     curl 'http://{collector}/i?e=pv&p=web&tv=curl&aid=mine&url=https%3A%2F%2Fmine.example%2F'\n\n  \
-             Ctrl-C ends it; what was collected stays in {}\n",
-            shape.sites,
-            shape.rate,
-            shape.failing * 100.0,
-            app.data_dir().display(),
-        );
+        println!("{}", welcome(&app, &shape, token.as_ref(), std::io::stdout().is_terminal()));
+        let collector = reachable(app.collector_addr());
         let sent = Arc::new(Sent::default());
         let stop = Drain::new();
         let traffic = tokio::spawn(send(
@@ -99,8 +99,30 @@ pub(super) fn demo(loaded: Loaded, args: DemoArgs) -> Exit {
     })
 }
 
+/// Where to look.
+fn welcome(app: &App, shape: &Shape, token: Option<&Token>, terminal: bool) -> String {
+    let (collector, board) = (reachable(app.collector_addr()), reachable(app.serving_addr()));
+    let header = if token.is_some() { "-H \"Authorization: Bearer $SNOWSHED_TOKEN\" " } else { "" };
+    // Where the output may be kept, the reader has to add the token.
+    let add = if token.is_some() && !terminal { "#token=<token>" } else { "" };
+    format!(
+        "\n  snowshed demo: {} sites, {} events/s, {:.1} % of them bad\n\n  \
+         live page    {}{add}\n  \
+         one answer   curl -s {header}'http://{board}/v1/views/traffic?layer=split' | head -c 600\n  \
+         SQL          snowshed sql \"SELECT app_id, count(*) FROM events GROUP BY 1 ORDER BY 2 DESC LIMIT 5\"\n  \
+         events       snowshed tail\n  \
+         send one     curl 'http://{collector}/i?e=pv&p=web&tv=curl&aid=mine&url=https%3A%2F%2Fmine.example%2F'\n\n  \
+         Ctrl-C ends it; what was collected stays in {}\n",
+        shape.sites,
+        shape.rate,
+        shape.failing * 100.0,
+        door::link(app.serving_addr(), token, terminal),
+        app.data_dir().display(),
+    )
+}
+
 /// Says how long it took until the first event was in a merged answer.
-async fn first_answer(app: &crate::app::App) {
+async fn first_answer(app: &App) {
     let start = Instant::now();
     while app.answered() == 0 && start.elapsed() < Duration::from_secs(30) {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -108,10 +130,6 @@ async fn first_answer(app: &crate::app::App) {
     if app.answered() > 0 {
         println!("  first event in a merged answer {} ms after the first request\n", start.elapsed().as_millis());
     }
-}
-
-fn reachable(at: SocketAddr) -> SocketAddr {
-    if at.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], at.port())) } else { at }
 }
 
 fn only_traffic(args: &DemoArgs, shape: Shape, until: Option<Duration>) -> Exit {

@@ -16,7 +16,14 @@ use clap::Args;
 use std::io::{BufRead, BufWriter, Write};
 use uuid::Uuid;
 
+const EXAMPLES: &str = "\
+Examples:
+  snowshed journal cat | snowshed enrich                           what today's schemas make of yesterday's requests
+  snowshed journal cat --to 1000 | snowshed enrich --tsv           with the 131 cells of each event
+  snowshed enrich -c config.toml < payloads.ndjson > outcomes.ndjson";
+
 #[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct EnrichArgs {
     /// Print the 131 cells of each event too, as member `tsv` (of an incomplete event: `failed_tsv`)
     #[arg(long)]

@@ -30,6 +30,9 @@ pub(super) struct CatArgs {
     /// Segments (`.seg`, `.seg.zst`), or folders of them, instead of a data directory
     #[arg(value_name = "FILE", conflicts_with = "data")]
     files: Vec<PathBuf>,
+    /// Changes nothing: each line is JSON in any case
+    #[arg(long = "json")]
+    _json: bool,
     /// Data directory; by default what the configuration says
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,

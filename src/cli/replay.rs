@@ -13,9 +13,9 @@ const CAUSES: usize = 10;
 
 const EXAMPLES: &str = "\
 Examples:
-  snowshed replay --failed --dry-run                                    what would pass now, and what would not
-  snowshed replay --failed --schema iglu:com.acme/cart/jsonschema/1-*-* after this schema was repaired
-  snowshed replay --failed --since 2h --json                            one JSON object for scripts
+  snowshed replay --failed --dry-run                                     what would pass now, and what would not
+  snowshed replay --failed --schema iglu:com.acme/cart/jsonschema/1-*-*  after this schema was repaired
+  snowshed replay --failed --since 2h --json                             one JSON object for scripts
 
 An event that passes is counted once in every answer, and its failure no longer stands; one that still fails changes
 nothing. A second replay of the same event does nothing.";

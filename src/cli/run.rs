@@ -1,15 +1,30 @@
 //! `snowshed run`: the pipeline until SIGTERM or Ctrl-C.
 
-use super::Exit;
+use super::{Exit, door};
 use crate::app::{App, StartError};
 use crate::config::Loaded;
 use crate::pipeline::drain::Drain;
 use crate::telemetry;
+use std::io::IsTerminal;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  snowshed run                                     collector on port 8080, private port on 127.0.0.1:9090
+  snowshed run -c config.toml                      with a configuration file
+  SNOWSHED__DATA_DIR=/tmp/snowshed snowshed run    with a key set by the environment";
 
 /// Starts the log, builds the pipeline and keeps it until a signal comes.
 pub(super) fn run(loaded: Loaded) -> Exit {
+    // A token file that cannot be read is told by the private port.
+    let token = door::token(&loaded.config.serving).ok().flatten();
     with_app(loaded, "run", |app, drain| async move {
-        tracing::info!("collector on {}, board on http://{}/", app.collector_addr(), app.serving_addr());
+        let needs = if token.is_some() { ", which asks for a token" } else { "" };
+        let page = door::link(app.serving_addr(), None, false);
+        tracing::info!("collector on {}, board on {page}{needs}", app.collector_addr());
+        if token.is_some() && std::io::stderr().is_terminal() {
+            // Past the log, which may be kept elsewhere too.
+            eprintln!("open {}", door::link(app.serving_addr(), token.as_ref(), true));
+        }
         signal(&drain).await;
         app
     })

@@ -128,6 +128,7 @@ impl Config {
         section("lake", self.lake.check());
         section("warehouse", self.warehouse.check());
         section("serving", self.serving.check());
+        section("telemetry", self.telemetry.check());
         let (record, most) = (self.collector.limits.record_max_bytes, self.journal.max_record_bytes);
         // A full batch's record may have one byte more, a row that quotes one some hundred.
         let row = self.collector.limits.payload_max_bytes.max(record).0.saturating_add(4096);

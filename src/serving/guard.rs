@@ -120,7 +120,7 @@ impl Guard {
 
 fn unauthorized(message: &str) -> ApiError {
     ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
-        .hint("send one of serving.tokens as `Authorization: Bearer …`, or open the link that was printed at start")
+        .hint("send a token (serving.tokens, serving.token_file) as `Authorization: Bearer …`, or open the page as `/#token=<token>`")
 }
 
 /// All cookies of a request.

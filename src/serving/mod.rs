@@ -103,16 +103,11 @@ pub fn build(config: &Config, deps: Deps) -> Result<Serving, BuildError> {
     Ok(Serving::new(listener, address, routes::router(api.clone()), api))
 }
 
-/// Whether the token file, if one is named, can be used.
+/// The tokens of the configuration and of its token file, in this order.
 ///
 /// # Errors
-/// [`BuildError`].
-pub fn check_token_file(config: &Config) -> Result<(), BuildError> {
-    tokens(config).map(drop)
-}
-
-/// The tokens of the configuration and of its token file.
-fn tokens(config: &Config) -> Result<Vec<Token>, BuildError> {
+/// A token file that cannot be read, or a line of it that is no token.
+pub fn tokens(config: &Config) -> Result<Vec<Token>, BuildError> {
     let mut tokens = config.tokens.clone();
     if config.token_file.is_empty() {
         return Ok(tokens);

@@ -31,8 +31,9 @@ pub(super) async fn post(State(api): State<Shared>, request: Request<axum::body:
     }
     let expires = api.deps.clock.now_ms() + api.config.session_ttl.as_millis();
     let Some(value) = api.guard.keys.cookie(&asked.token, expires) else {
-        return Err(ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", "the token is not valid here")
-            .hint("it is one of serving.tokens; the link that was printed at start carries it"));
+        return Err(ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", "the token is not valid here").hint(
+            "it is one of serving.tokens or a line of serving.token_file; a link may carry it: `/#token=<token>`",
+        ));
     };
     let mut cookie =
         format!("{COOKIE}={value}; HttpOnly; SameSite=Strict; Max-Age={}", api.config.session_ttl.as_secs());

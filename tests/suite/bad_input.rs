@@ -41,6 +41,7 @@ fn a_wrong_configuration_says_what_where_and_what_is_allowed() {
         ),
         ("[enrich]\natomic_limits = { no_such = 5 }\n", vec!["no_such"]),
         ("[warehouse]\nkind = \"oracle\"\n", vec!["oracle", "duckdb"]),
+        ("[telemetry]\nlog = \"loud\"\n", vec!["line 2", "telemetry.log", "loud", "debug"]),
     ] {
         std::fs::write(&file, text).unwrap();
         let (a, b) = free_ports();

@@ -207,7 +207,7 @@ fn a_replay_without_an_instance_or_with_a_wrong_question_says_so() {
     let instance = Instance::start(dir.path(), &quick());
     for (more, word) in [(["--since", "yesterday"], "2h"), (["--schema", "cart"], "1-*-*")] {
         let out = replay(&instance, &more);
-        assert_eq!(out.status.code(), Some(1));
+        assert_eq!(out.status.code(), Some(2));
         assert!(String::from_utf8_lossy(&out.stderr).contains(word), "{more:?}: {out:?}");
     }
     let out = replay(&instance, &[]);

@@ -12,7 +12,14 @@ use super::Exit;
 use crate::config::Loaded;
 use clap::{Args, ValueEnum};
 
+const EXAMPLES: &str = "\
+Examples:
+  snowshed bench                                   everything
+  snowshed bench enrich --seconds 3                only enrichment, for a short while
+  snowshed bench path --rate 5000 --json           the whole path at 5000 events a second, for scripts";
+
 #[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct BenchArgs {
     /// What to measure; by default everything
     #[arg(value_enum)]

@@ -135,7 +135,7 @@ export function tokenForm(done) {
     "form",
     { class: "card token", "aria-labelledby": "token-title" },
     el("h2", { id: "token-title" }, "This board needs a token"),
-    el("p", {}, "The program printed a link with a token when it started; open that link, or paste the token here. Tokens are set by serving.tokens or serving.token_file."),
+    el("p", {}, "Started in a terminal, the program printed a link with a token: open it, or paste the token here. Tokens are set by serving.tokens or serving.token_file."),
     el("label", { for: "token" }, "Token"),
     field,
     button,
