@@ -85,6 +85,8 @@ fn start(dir: tempfile::TempDir, store: Arc<Store>, records: u64) -> Bench {
         retention: Span::from_millis(0),
         segment_bytes: ByteSize(2000),
         tail_bytes: ByteSize(0),
+        // One that lies ready early would be taken before the open one is full.
+        prepare: false,
         ..journal::Config::default()
     };
     let clock = Clock::fixed(1_000_000);
