@@ -20,6 +20,7 @@ fn bench(retention_bytes: u64) -> Bench {
         retention_bytes: ByteSize(retention_bytes),
         segment_bytes: ByteSize(1000),
         tail_bytes: ByteSize(0),
+        prepare: false,
         ..Config::default()
     };
     let (journal, _) = Journal::open(&config, Path::new(DIR), fs.shared(), clock.clone(), &Metrics::new()).unwrap();
