@@ -12,6 +12,7 @@ use super::record::Records;
 use super::reply::Reply;
 use super::request::{Headers, Method, Request, Target};
 use super::settings::Settings;
+use super::split;
 use super::wall::Wall;
 use crate::event::json;
 use crate::event::payload::Payload;
@@ -100,8 +101,8 @@ pub fn envelope(data: &[u8]) {
         return;
     }
     let count = |text: &[u8]| {
-        let text = std::str::from_utf8(text).ok()?;
-        let json = json::parse(text.strip_prefix('\u{FEFF}').unwrap_or(text), 128).ok()?;
+        let text = String::from_utf8_lossy(text);
+        let json = json::parse(text.strip_prefix('\u{FEFF}').unwrap_or(&text), split::MAX_DEPTH).ok()?;
         Some(json.get("data")?.as_array()?.len())
     };
     let parts: Option<usize> = payloads.iter().map(|p| count(p.body.as_deref().unwrap_or_default())).sum();

@@ -11,7 +11,7 @@ use crate::journal::RecordKind;
 use crate::platform::clock::Millis;
 
 /// Deeper JSON is taken for no JSON at all.
-const MAX_DEPTH: usize = 512;
+pub const MAX_DEPTH: usize = 512;
 
 /// Limits, and the time for rows.
 #[derive(Clone, Copy, Debug)]
