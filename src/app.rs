@@ -4,6 +4,8 @@ mod doors;
 mod stop;
 mod watched;
 
+pub use doors::reachable;
+
 use crate::admin::archive::{self, Archive, Archiver};
 use crate::admin::replay::{self, Replayer};
 use crate::config::Config;

@@ -18,7 +18,7 @@ use crate::speed::{Files, Speed, SpeedError, State};
 use crate::view::View;
 use futures_util::future::BoxFuture;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -152,9 +152,13 @@ pub(super) fn release(journal: &Journal, consumer: &'static str) -> Box<dyn Fn(O
     Box::new(move |upto| journal.release(consumer, upto))
 }
 
-/// An address that a client on this machine can use.
-pub(super) fn reachable(at: SocketAddr) -> SocketAddr {
-    if at.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], at.port())) } else { at }
+/// An address that a client on this machine can use: loopback of the same family where every address is listened on.
+pub fn reachable(at: SocketAddr) -> SocketAddr {
+    match at.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, at.port()).into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, at.port()).into(),
+        _ => at,
+    }
 }
 
 /// Why the program is not ready: the journal cannot be written now.

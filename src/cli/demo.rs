@@ -1,10 +1,10 @@
 //! `snowshed demo`: the pipeline with built-in traffic, and where to look.
 
 use super::Exit;
-use super::door::{self, reachable};
+use super::door;
 use super::run::{signal, with_app};
 use super::traffic::{Sent, Shape, Target, run as send};
-use crate::app::App;
+use crate::app::{App, reachable};
 use crate::config::Loaded;
 use crate::pipeline::drain::Drain;
 use crate::platform::clock::Clock;

@@ -2,18 +2,10 @@
 //!
 //! The verbs that ask an instance and the verbs that start one share this, so that both mean the same door.
 
+use crate::app::reachable;
 use crate::serving::{self, Config, Token};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-
-/// An address that a client on this machine can use: loopback of the same family where every address is listened on.
-pub(super) fn reachable(at: SocketAddr) -> SocketAddr {
-    match at.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, at.port()).into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, at.port()).into(),
-        _ => at,
-    }
-}
+use std::net::SocketAddr;
 
 /// Base URL of the private port that `[serving]` describes.
 ///
